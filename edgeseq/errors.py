@@ -1,0 +1,69 @@
+"""Every error edgeseq raises on purpose.
+
+    EdgeseqError
+    ├── ConfigError         (ValueError)    a recipe, option or model config is wrong
+    ├── ManifestError       (ValueError)    a model file is missing, damaged or of another format
+    ├── StateError          (ValueError)    a state or step input has another name, shape or dtype
+    ├── AudioError          (OSError)       a file, pipe or device does not give usable audio
+    ├── StreamClosedError   (RuntimeError)  push or flush after close
+    ├── ExportError         (RuntimeError)  a model cannot be exported as asked
+    │   └── ParityError                     two lives of one model give different numbers
+    └── MissingExtraError   (ImportError)   an optional dependency is not installed
+
+A message says what was wrong, the value, what is allowed and what to do.
+"""
+
+__all__ = [
+    "AudioError",
+    "ConfigError",
+    "EdgeseqError",
+    "ExportError",
+    "ManifestError",
+    "MissingExtraError",
+    "ParityError",
+    "StateError",
+    "StreamClosedError",
+]
+
+
+class EdgeseqError(Exception):
+    """Base of all errors that edgeseq raises on purpose."""
+
+
+class ConfigError(EdgeseqError, ValueError):
+    """A recipe, an option or a model config holds a value that is not allowed."""
+
+
+class ManifestError(EdgeseqError, ValueError):
+    """A model file is missing, damaged, or its manifest is not what this version reads."""
+
+
+class StateError(EdgeseqError, ValueError):
+    """A state or a step input differs from its spec in name, shape or dtype."""
+
+
+class AudioError(EdgeseqError, OSError):
+    """A file, pipe or device does not give usable audio."""
+
+
+class StreamClosedError(EdgeseqError, RuntimeError):
+    """A stream was used after it was closed."""
+
+
+class ExportError(EdgeseqError, RuntimeError):
+    """A model cannot be exported as asked."""
+
+
+class ParityError(ExportError):
+    """Two lives of one model (torch, file, golden) give different numbers."""
+
+
+class MissingExtraError(EdgeseqError, ImportError):
+    """An optional dependency is missing; the message names the extra that brings it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        """Say that `package`, needed for `purpose`, comes with the extra `extra`."""
+        super().__init__(
+            f"{purpose} needs {package}, which is not installed; "
+            f"install it with: pip install 'edgeseq[{extra}]'"
+        )

@@ -1,0 +1,22 @@
+"""Streaming models in PyTorch: one `forward(x, state)` for whole clips and for chunks."""
+
+from .base import Chain, State, StreamModel
+from .bytes import ByteEmbeddingConfig
+from .config import ModelConfig
+from .frontend import LogMelConfig
+from .heads import HeadConfig
+from .rnn import GruConfig, LstmConfig
+from .transformer import TransformerConfig
+
+__all__ = [
+    "ByteEmbeddingConfig",
+    "Chain",
+    "GruConfig",
+    "HeadConfig",
+    "LogMelConfig",
+    "LstmConfig",
+    "ModelConfig",
+    "State",
+    "StreamModel",
+    "TransformerConfig",
+]

@@ -1,0 +1,85 @@
+"""A whole model from one frozen config, and that config from a recipe's plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ..errors import ConfigError
+from .base import Chain
+from .bytes import ByteEmbeddingConfig
+from .frontend import LogMelConfig
+from .heads import HeadConfig
+from .rnn import GruConfig, LstmConfig
+from .transformer import TransformerConfig
+
+__all__ = ["ModelConfig"]
+
+FRONTENDS = {"logmel": LogMelConfig, "bytes": ByteEmbeddingConfig}
+ENCODERS = {"gru": GruConfig, "lstm": LstmConfig, "transformer": TransformerConfig}
+
+
+def _choose(
+    table: Mapping[str, type], values: Mapping[str, Any], where: str
+) -> tuple[type, dict[str, Any]]:
+    """The config class that `values["kind"]` names, and the remaining values, checked by name."""
+    rest = dict(values)
+    kind = rest.pop("kind", None)
+    if kind not in table:
+        raise ConfigError(f"{where}.kind is {kind!r}; allowed: {', '.join(table)}")
+    allowed = [f.name for f in fields(table[kind])]
+    for name in rest:
+        if name not in allowed:
+            raise ConfigError(
+                f"{where}.{name} is unknown for {kind}; allowed: {', '.join(allowed)}"
+            )
+    return table[kind], rest
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Frontend, encoder and number of outputs of one model."""
+
+    frontend: LogMelConfig | ByteEmbeddingConfig
+    encoder: GruConfig | LstmConfig | TransformerConfig
+    outputs: int
+
+    @property
+    def family(self) -> str:
+        """`gru`, `lstm` or `transformer`."""
+        return next(name for name, kind in ENCODERS.items() if type(self.encoder) is kind)
+
+    def build(self) -> Chain:
+        """The model: `frontend`, `encoder`, `head` in a chain."""
+        encoder = self.encoder.build()
+        head = HeadConfig(self.outputs, encoder.output_dim).build()
+        return Chain([("frontend", self.frontend.build()), ("encoder", encoder), ("head", head)])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values that `from_dict` reads back."""
+        frontend = next(n for n, kind in FRONTENDS.items() if type(self.frontend) is kind)
+        return {
+            "frontend": {"kind": frontend, **asdict(self.frontend)},
+            "encoder": {"kind": self.family, **asdict(self.encoder)},
+            "outputs": self.outputs,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], outputs: int | None = None) -> ModelConfig:
+        """Read plain values; the encoder's `input_dim` follows from the frontend.
+
+        Raises:
+            ConfigError: a kind or a key is unknown, or a value is out of range.
+        """
+        for name in ("frontend", "encoder"):
+            if not isinstance(values.get(name), Mapping):
+                raise ConfigError(f"model.{name} is missing; it must be a table with a kind")
+        front_class, front = _choose(FRONTENDS, values["frontend"], "model.frontend")
+        encoder_class, encoder = _choose(ENCODERS, values["encoder"], "model.encoder")
+        frontend = front_class(**front)
+        encoder["input_dim"] = frontend.mels if isinstance(frontend, LogMelConfig) else frontend.dim
+        count = values.get("outputs", outputs)
+        if not isinstance(count, int):
+            raise ConfigError(f"model.outputs is {count!r}; it must be a whole number")
+        return cls(frontend, encoder_class(**encoder), count)
