@@ -1,0 +1,27 @@
+"""Where input comes from: files, pipes, microphones and texts, one kind of source for all."""
+
+from .base import Block, Source
+from .microphone import Device, Microphone, list_devices
+from .opening import open_audio, open_text
+from .pace import realtime
+from .pcm import FORMATS, PcmDecoder, PcmSource
+from .resample import Resampler
+from .text import TextSource
+from .wav import WavSource
+
+__all__ = [
+    "FORMATS",
+    "Block",
+    "Device",
+    "Microphone",
+    "PcmDecoder",
+    "PcmSource",
+    "Resampler",
+    "Source",
+    "TextSource",
+    "WavSource",
+    "list_devices",
+    "open_audio",
+    "open_text",
+    "realtime",
+]

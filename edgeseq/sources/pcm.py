@@ -1,0 +1,224 @@
+"""Raw PCM: bytes of a stream to mono float32 samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from ..errors import AudioError, ConfigError
+from .base import Block, Floats
+from .bytestream import ByteStream
+from .channels import Channel, ChannelMix
+
+__all__ = ["FORMATS", "Format", "PcmDecoder", "PcmSource", "check_rate"]
+
+BLOCK_SECONDS = 0.1
+
+WILD = 1e6
+"""No float recording comes near this; other bytes read as floats do within a few samples."""
+
+
+def _integers(dtype: str) -> Callable[[bytes], Floats]:
+    scale = np.float32(2.0 ** (1 - 8 * np.dtype(dtype).itemsize))
+    return lambda data: np.frombuffer(data, dtype).astype(np.float32) * scale
+
+
+def _floats(dtype: str) -> Callable[[bytes], Floats]:
+    return lambda data: np.frombuffer(data, dtype).astype(np.float32)
+
+
+def _unsigned8(data: bytes) -> Floats:
+    return (np.frombuffer(data, np.uint8).astype(np.float32) - np.float32(128)) * np.float32(2**-7)
+
+
+def _integers24(data: bytes) -> Floats:
+    # The three bytes go to the top of an int32, so that the sign needs no care.
+    wide = np.zeros((len(data) // 3, 4), np.uint8)
+    wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+    return wide.view("<i4")[:, 0].astype(np.float32) * np.float32(2.0**-31)
+
+
+def _table(values: Callable[[int], int]) -> Callable[[bytes], Floats]:
+    table = np.array([values(code) for code in range(256)], np.float32) * np.float32(2**-15)
+    return lambda data: table[np.frombuffer(data, np.uint8)]
+
+
+def _mulaw(code: int) -> int:
+    """Value of one mu-law byte on the 16-bit scale (ITU-T G.711)."""
+    code ^= 0xFF
+    size = ((((code & 15) << 3) + 132) << (code >> 4 & 7)) - 132
+    return -size if code & 128 else size
+
+
+def _alaw(code: int) -> int:
+    """Value of one A-law byte on the 16-bit scale (ITU-T G.711)."""
+    code ^= 0x55
+    segment = code >> 4 & 7
+    size = ((code & 15) << 4) + 8
+    if segment:
+        size = (size + 256) << (segment - 1)
+    return size if code & 128 else -size
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How one PCM value lies in the bytes.
+
+    Attributes:
+        width: bytes of one value.
+        decode: whole values as bytes to float32 in [-1, 1].
+        is_float: whether the bytes may hold any number, so that a wrong guess can be seen.
+    """
+
+    width: int
+    decode: Callable[[bytes], Floats]
+    is_float: bool = False
+
+
+FORMATS = {
+    "s16le": Format(2, _integers("<i2")),
+    "s16be": Format(2, _integers(">i2")),
+    "s24le": Format(3, _integers24),
+    "s32le": Format(4, _integers("<i4")),
+    "f32le": Format(4, _floats("<f4"), is_float=True),
+    "f32be": Format(4, _floats(">f4"), is_float=True),
+    "f64le": Format(8, _floats("<f8"), is_float=True),
+    "u8": Format(1, _unsigned8),
+    "mulaw": Format(1, _table(_mulaw)),
+    "alaw": Format(1, _table(_alaw)),
+}
+"""PCM formats by the name that `--format` takes."""
+
+
+def check_rate(rate: int, name: str) -> int:
+    """`rate`, or ConfigError when no sound card knows it."""
+    if not 1000 <= rate <= 768_000:
+        raise ConfigError(f"{name}: {rate} samples a second; allowed are 1000 to 768000")
+    return rate
+
+
+class PcmDecoder:
+    """Interleaved PCM bytes to mono float32 samples; any cut of the bytes gives the same samples.
+
+    Attributes:
+        format: a key of FORMATS.
+        frame_bytes: bytes of one sample of all channels.
+        frames: frames decoded so far.
+        notes: sentences about cut frames and cancelling channels.
+    """
+
+    def __init__(
+        self,
+        format: str = "s16le",
+        channels: int = 1,
+        channel: Channel = "mix",
+        *,
+        name: str = "PCM",
+        notes: list[str] | None = None,
+        refuse_wild: bool = True,
+    ) -> None:
+        """Decode `channels` interleaved channels, and keep `channel`.
+
+        `refuse_wild` makes float values that are no audio an AudioError: nothing else tells that
+        the format was guessed wrong.
+        """
+        if format not in FORMATS:
+            raise ConfigError(
+                f"{name}: PCM format {format!r} is unknown; allowed are {', '.join(FORMATS)}"
+            )
+        if channels < 1:
+            raise ConfigError(f"{name}: {channels} channels; at least 1 is needed")
+        self.notes: list[str] = [] if notes is None else notes
+        self.format = format
+        self.frame_bytes = FORMATS[format].width * channels
+        self.frames = 0
+        self._name = name
+        self._channels = channels
+        self._channel = channel
+        self._refuse_wild = refuse_wild and FORMATS[format].is_float
+        self._rest = b""
+        self._mix = self._new_mix()
+
+    def push(self, data: bytes) -> Floats:
+        """Mono samples of the whole frames in `data` and what earlier calls left over."""
+        data = self._rest + data if self._rest else data
+        whole = len(data) // self.frame_bytes * self.frame_bytes
+        self._rest = data[whole:]
+        # Bytes that are no floats may hold signalling NaN or overflow in the sum of channels.
+        with np.errstate(invalid="ignore", over="ignore"):
+            values = FORMATS[self.format].decode(data[:whole])
+            if self._refuse_wild:
+                self._check(values)
+            samples = self._mix.push(values.reshape(-1, self._channels))
+        self.frames += len(samples)
+        return samples
+
+    def flush(self) -> None:
+        """End of input: note an incomplete last frame, which is dropped."""
+        if self._rest:
+            self.notes.append(
+                f"{self._name}: dropped {len(self._rest)} of the {self.frame_bytes} bytes of an "
+                "incomplete last frame"
+            )
+            self._rest = b""
+        self._mix.flush()
+
+    def reset(self) -> None:
+        """Forget left-over bytes and begin a new stream."""
+        self._rest = b""
+        self._mix = self._new_mix()
+        self.frames = 0
+
+    def _new_mix(self) -> ChannelMix:
+        return ChannelMix(self._channels, self._channel, name=self._name, notes=self.notes)
+
+    def _check(self, values: Floats) -> None:
+        wild = ~(np.abs(values) < WILD)
+        if wild.any():
+            value = float(values[np.argmax(wild)])
+            raise AudioError(
+                f"{self._name}: read as {self.format}, a sample is {value:.3g}, but audio lies in "
+                f"[-1, 1]; wrong --format? Known are {', '.join(FORMATS)}"
+            )
+
+
+class PcmSource:
+    """Raw PCM of a file or pipe; see Source for the attributes."""
+
+    def __init__(
+        self,
+        stream: BinaryIO | ByteStream,
+        format: str = "s16le",
+        rate: int = 16000,
+        channels: int = 1,
+        channel: Channel = "mix",
+        *,
+        name: str = "PCM stream",
+        live: bool = False,
+    ) -> None:
+        """Read `stream` as `format` at `rate` samples a second; nothing is read yet."""
+        self.name = name
+        self.sample_rate = check_rate(rate, name)
+        self.live = live
+        self.notes: list[str] = []
+        self._bytes = stream if isinstance(stream, ByteStream) else ByteStream(stream, name)
+        self._decoder = PcmDecoder(format, channels, channel, name=name, notes=self.notes)
+
+    def blocks(self) -> Iterator[Block]:
+        """Samples as they come, at most 0.1 s a block."""
+        decoder = self._decoder
+        most = max(1, round(self.sample_rate * BLOCK_SECONDS)) * decoder.frame_bytes
+        while data := self._bytes.read_some(most):
+            samples = decoder.push(data)
+            if len(samples):
+                yield Block(samples)
+        decoder.flush()
+        if not decoder.frames:
+            raise AudioError(f"{self.name}: the stream ended before it gave any audio")
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._bytes.close()
