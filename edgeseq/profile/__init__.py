@@ -1,0 +1,1 @@
+"""Measuring step time, memory and the machine."""

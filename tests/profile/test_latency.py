@@ -1,0 +1,48 @@
+"""Step times are counted in constant memory, near enough to the truth."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeseq.profile.latency import StepClock
+
+
+@given(st.lists(st.integers(0, 10**12), min_size=1, max_size=300), st.floats(0.0, 1.0))
+def test_quantiles_are_within_two_percent(times: list[int], q: float) -> None:
+    clock = StepClock()
+    for ns in times:
+        clock.record(ns)
+    rank = max(1, round(q * len(times)))
+    assert clock.quantile_ms(q) * 1e6 == pytest.approx(sorted(times)[rank - 1], rel=0.016, abs=0.5)
+    assert clock.max_ns == max(times)
+    assert clock.total_ns == sum(times)
+    assert clock.steps == len(times)
+    assert clock.p50_ms <= clock.p99_ms <= clock.max_ms
+
+
+def test_a_tail_shows() -> None:
+    """F56: a mean would hide it."""
+    clock = StepClock()
+    for ns in [30_000] * 980 + [20_000_000] * 20:
+        clock.record(ns)
+    assert clock.p50_ms == pytest.approx(0.03, rel=0.016)
+    assert clock.p99_ms == pytest.approx(20, rel=0.016)
+    assert clock.max_ms == 20
+
+
+def test_memory_is_constant_and_any_time_is_taken() -> None:
+    clock = StepClock()
+    before = len(pickle.dumps(clock))
+    for ns in np.random.default_rng(0).integers(1, 10**9, 10_000).tolist():
+        clock.record(ns)
+    clock.record(2**62)
+    assert clock.max_ns == 2**62
+    assert len(pickle.dumps(clock)) <= before + 32
+    clock.reset()
+    assert clock.steps == 0
+    assert clock.p99_ms == clock.max_ms == clock.total_s == 0
