@@ -1,0 +1,86 @@
+"""Runs exported keyword models over recordings through the runtime, and scores what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from edgeseq import Keyword, Session
+from edgeseq.decode import KeywordDecoder
+from edgeseq.decoding import KeywordDecoding
+
+__all__ = ["clip_label", "detections", "logits_of", "mix_at", "read"]
+
+Samples = npt.NDArray[np.float32]
+RATE = 16000
+SMOOTH_FRAMES = 4
+LEAD_SECONDS, TAIL_SECONDS = 0.2, 0.5
+
+
+def read(path: Path) -> Samples:
+    """A recording as mono float32 at 16 kHz."""
+    audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    mono = audio.mean(axis=1)
+    return mono if rate == RATE else soxr.resample(mono, rate, RATE, quality="HQ")
+
+
+def logits_of(session: Session, samples: Samples, lead: float = LEAD_SECONDS) -> Samples:
+    """Logits `[T, V]` of a recording as one stream, with silence before and after."""
+    hop = session.manifest.timing.step_samples
+    padded = np.concatenate(
+        [np.zeros(round(lead * RATE)), samples, np.zeros(round(TAIL_SECONDS * RATE))]
+    ).astype(np.float32)
+    stepper = session.stepper()
+    frames = padded[: len(padded) // hop * hop].reshape(-1, 1, 1, hop)
+    return np.concatenate([stepper.step(frame)[0].copy() for frame in frames])
+
+
+def clip_label(logits: Samples) -> int:
+    """The label that a clip speaks most clearly for: greatest smoothed log-ratio to silence."""
+    ratio = logits - logits[:, :1]
+    kernel = np.ones(SMOOTH_FRAMES) / SMOOTH_FRAMES
+    smooth = np.apply_along_axis(np.convolve, 0, ratio, kernel)[: len(ratio)]
+    best = smooth.max(axis=0)
+    best[0] = 0.0
+    return int(best.argmax())
+
+
+def detections(session: Session, logits: Samples, thresholds: dict[str, float]) -> list[Keyword]:
+    """What the shipped decoder emits for these logits at other thresholds."""
+    own = session.manifest.decoding
+    assert isinstance(own, KeywordDecoding)
+    settings = KeywordDecoding(thresholds, own.smoothing_s, own.refractory_s, own.flush_s)
+    decoder = KeywordDecoder(session.manifest.labels, session.manifest.timing, settings)
+    events = [*decoder.push(logits, np.empty(0)), *decoder.flush()]
+    return [event for event in events if isinstance(event, Keyword)]
+
+
+def mix_at(snr_db: float, speech: Samples, noise: Samples, loud: tuple[int, int]) -> Samples:
+    """Speech with noise so that the loud part of the speech is `snr_db` above the noise."""
+    first, last = loud
+    power = float(np.square(speech[first:last]).mean())
+    level = float(np.square(noise).mean()) + 1e-12
+    return speech + noise * np.float32(np.sqrt(power / level * 10 ** (-snr_db / 10)))
+
+
+def joined(parts: Iterable[Samples], pause: float = 0.3) -> Iterable[Samples]:
+    """The parts, each followed by a pause."""
+    gap = np.zeros(round(pause * RATE), np.float32)
+    for part in parts:
+        yield part
+        yield gap
+
+
+def rate_per_hour(count: int, seconds: float) -> float:
+    """Events per hour of audio."""
+    return count * 3600 / seconds if seconds else float("nan")
+
+
+def percent(good: Sequence[bool] | npt.NDArray[np.bool_]) -> float:
+    """Share of true values in percent."""
+    return 100 * float(np.mean(good)) if len(good) else float("nan")

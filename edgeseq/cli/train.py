@@ -1,0 +1,60 @@
+"""`edgeseq train`: a recipe to a checkpoint."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from ..errors import MissingExtraError
+
+
+def default_cache() -> Path:
+    """Where decoded recordings are kept: the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgeseq"
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option(
+    "--data", "roots", multiple=True, type=click.Path(path_type=Path), default=[Path("data")],
+    show_default=True, help="Folder that holds the recipe's recordings or text; may be given again.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=None,
+    help="Folder for checkpoints and the TensorBoard log.  [default: runs/NAME]",
+)  # fmt: skip
+@click.option(
+    "--cache", type=click.Path(path_type=Path), default=None,
+    help="Folder for decoded recordings.  [default: ~/.cache/edgeseq]",
+)  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), default=None, help="CPU threads.")
+@click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
+def command(
+    recipe: Path, roots: tuple[Path, ...], out: Path | None, cache: Path | None,
+    threads: int | None, progress: bool,
+) -> None:  # fmt: skip
+    """Train a model by RECIPE (TOML) and write OUT/model.safetensors.
+
+    An interrupted run goes on where its last checkpoint stopped: give the same command again.
+    Watch it with: tensorboard --logdir OUT
+    """
+    try:
+        import torch
+
+        from ..training.config import Recipe
+        from ..training.run import train
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", "train", "training") from error
+    if threads is not None:
+        torch.set_num_threads(threads)
+    plan = Recipe.load(recipe)
+    folder = out or Path("runs") / plan.name
+    try:
+        path = train(plan, list(roots), folder, cache or default_cache(), progress)
+    except KeyboardInterrupt:
+        print(f"interrupted; the same command goes on from {folder}/last.ckpt", file=sys.stderr)
+        raise
+    print(path)

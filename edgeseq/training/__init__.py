@@ -1,0 +1,1 @@
+"""Training on PyTorch and lightning: recipes, corpora, batches, losses, the loop."""

@@ -1,0 +1,196 @@
+"""A recipe: everything that makes one model, read from TOML and checked by name."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..errors import ConfigError
+from ..models import ModelConfig
+from .tasks import BYTES, KEYWORD, TASKS, VAD
+
+__all__ = ["Augment", "Corpus", "Optimise", "Recipe"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """One set of recordings.
+
+    Attributes:
+        path: folder below the data root.
+        reader: how the folder is read (see corpora.READERS).
+        role: `words` (labelled clips), `speech` (anything but the labels), `noise` (mixed in and
+            shown alone), `room` (impulse responses) or `text`.
+        weight: share of a batch, relative to the other corpora of words, speech and noise.
+        licence: of the recordings, for the manifest.
+        attribution: who to name, for the manifest.
+        splits: TSV with path, speaker, split, beside the recipe; "" where the reader knows them.
+        hold_out: speakers, or for noise name parts, that are kept out of training.
+        map: label in the folder to label of the model, where they differ.
+        include: only files whose path below the folder starts with one of these.
+    """
+
+    path: str
+    reader: str
+    role: str
+    weight: float = 1.0
+    licence: str = ""
+    attribution: str = ""
+    splits: str = ""
+    hold_out: tuple[str, ...] = ()
+    map: Mapping[str, str] = field(default_factory=dict)
+    include: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Augment:
+    """Random changes to a training clip; each `*_p` is a probability, each pair a uniform range."""
+
+    seconds: float = 2.2
+    gain_db: tuple[float, float] = (-18.0, 6.0)
+    speed: tuple[float, float] = (0.86, 1.17)
+    noise_p: float = 0.6
+    snr_db: tuple[float, float] = (0.0, 30.0)
+    floor_dbfs: tuple[float, float] = (-90.0, -50.0)
+    room_p: float = 0.2
+    band_limit_p: float = 0.2
+    band_limit_hz: tuple[float, float] = (2500.0, 3900.0)
+    time_mask_p: float = 0.5
+    time_mask_frames: int = 6
+    band_mask_p: float = 0.5
+    band_mask_bands: int = 8
+    tilt_db: float = 10.0
+    ripple_db: float = 5.0
+    warp_bands: float = 1.0
+    warp_scale: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Optimise:
+    """AdamW with linear warm-up and cosine decay to zero, over a fixed number of steps."""
+
+    steps: int = 4000
+    batch: int = 64
+    length: int = 256
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    warmup_steps: int = 200
+    clip_norm: float = 1.0
+    ema: float = 0.998
+    seed: int = 1
+    validate_every: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One model: what it is, what it learns from, how."""
+
+    name: str
+    task: str
+    labels: tuple[str, ...]
+    model: ModelConfig
+    corpora: tuple[Corpus, ...]
+    augment: Augment
+    optimise: Optimise
+    decoding: Mapping[str, Any]
+    licence: str
+    folder: Path
+
+    @classmethod
+    def load(cls, path: Path) -> Recipe:
+        """Read a recipe.
+
+        Raises:
+            ConfigError: the file is missing or no TOML, or a key or value is not allowed; the
+                message names the key.
+        """
+        try:
+            return cls.from_dict(_read(path), path.parent)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], folder: Path) -> Recipe:
+        """Check plain values and build the recipe; `folder` is where split files are looked up."""
+        allowed = {
+            "name",
+            "task",
+            "labels",
+            "licence",
+            "model",
+            "data",
+            "augment",
+            "train",
+            "decoding",
+        }
+        _known(values, allowed, "recipe")
+        task = values.get("task")
+        if task not in TASKS:
+            raise ConfigError(f"task is {task!r}; allowed: {', '.join(TASKS)}")
+        labels = tuple(values.get("labels", ()))
+        full = {
+            KEYWORD: ("_silence_", "_unknown_", *labels),
+            VAD: ("_silence_", "speech"),
+            BYTES: (),
+        }
+        outputs = 256 if task == BYTES else len(full[task])
+        return cls(
+            name=str(values.get("name", "model")),
+            task=task,
+            labels=full[task],
+            model=ModelConfig.from_dict(values.get("model", {}), outputs),
+            corpora=tuple(_fill(Corpus, entry, "data") for entry in values.get("data", ())),
+            augment=_fill(Augment, values.get("augment", {}), "augment"),
+            optimise=_fill(Optimise, values.get("train", {}), "train"),
+            decoding=dict(values.get("decoding", {})),
+            licence=str(values.get("licence", "not stated")),
+            folder=folder,
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The tables of a recipe laid over those of the recipe that it `extends`."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read as a recipe: {error}") from error
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    merged = _read(path.parent / str(base))
+    for key, value in values.items():
+        under = merged.get(key)
+        merged[key] = (
+            {**under, **value} if isinstance(under, dict) and isinstance(value, dict) else value
+        )
+    return merged
+
+
+def _known(values: Mapping[str, Any], allowed: set[str], where: str) -> None:
+    unknown = sorted(set(values) - allowed)
+    if unknown:
+        raise ConfigError(
+            f"{where} has unknown key {unknown[0]!r}; allowed: {', '.join(sorted(allowed))}"
+        )
+
+
+def _fill(kind: type[T], values: Mapping[str, Any], where: str) -> T:
+    known = fields(kind)  # type: ignore[arg-type]
+    _known(values, {f.name for f in known}, where)
+    for f in known:
+        if f.default is MISSING and f.default_factory is MISSING and f.name not in values:
+            raise ConfigError(f"{where}.{f.name} is missing")
+        default = f.default
+        value = values.get(f.name)
+        if isinstance(default, int | float) and value is not None:
+            wanted = int if isinstance(default, int) else (int, float)
+            if not isinstance(value, wanted) or isinstance(value, bool):
+                raise ConfigError(
+                    f"{where}.{f.name} is {value!r}; it must be a number like {default}"
+                )
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

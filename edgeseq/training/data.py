@@ -1,0 +1,308 @@
+"""Endless batches for each task, made from decoded recordings or text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from ..errors import ConfigError
+from ..models import LogMelConfig
+from .augment import active_region, change_speed, finish_batch
+from .config import Corpus, Recipe
+from .corpora import TRAIN, Clip, ClipStore, find_below, read_corpus
+
+__all__ = ["NEGATIVE", "AudioCorpora", "Batch", "ByteBatches", "KeywordBatches", "VadBatches"]
+
+Batch = dict[str, Tensor]
+Samples = npt.NDArray[np.float32]
+
+NEGATIVE = -1
+"""Keyword target of a stretch that holds no keyword, be it silence or other speech."""
+SILENCE, UNKNOWN = 0, 1
+PARTIAL_P = 0.06
+TAIL_SECONDS = 0.25
+SPEECH_BELOW_PEAK_DB = 32.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """The clips of one corpus and split, by label."""
+
+    corpus: Corpus
+    by_label: dict[str, list[int]]
+    label_shares: npt.NDArray[np.float64]
+
+    @property
+    def indices(self) -> list[int]:
+        return [i for group in self.by_label.values() for i in group]
+
+
+class AudioCorpora:
+    """All recordings of a recipe, decoded, split and grouped."""
+
+    def __init__(self, recipe: Recipe, roots: list[Path], cache: Path) -> None:
+        """Read every audio corpus of the recipe below one of `roots`."""
+        if not isinstance(recipe.model.frontend, LogMelConfig):
+            raise ConfigError("an audio task needs model.frontend.kind = 'logmel'")
+        self.rate = recipe.model.frontend.sample_rate
+        found: list[tuple[Corpus, Clip]] = [
+            (corpus, clip)
+            for corpus in recipe.corpora
+            for clip in read_corpus(roots, corpus, recipe.folder)
+        ]
+        self.store = ClipStore([clip for _, clip in found], self.rate, cache)
+        self.corpus_of = [corpus for corpus, _ in found]
+        self._regions: dict[int, tuple[int, int]] = {}
+
+    def pools(self, split: str, roles: tuple[str, ...]) -> list[_Pool]:
+        """The non-empty corpora of these roles in one split; empty clips are left out."""
+        grouped: dict[int, dict[str, list[int]]] = {}
+        for i, clip in enumerate(self.store.clips):
+            corpus = self.corpus_of[i]
+            if (
+                clip.split == split
+                and corpus.role in roles
+                and self.store.length(i) > self.rate // 10
+            ):
+                grouped.setdefault(id(corpus), {}).setdefault(clip.label, []).append(i)
+        by_id = {id(corpus): corpus for corpus in self.corpus_of}
+        return [_Pool(by_id[key], labels, _shares(labels)) for key, labels in grouped.items()]
+
+    def word(self, index: int) -> Samples:
+        """The loud part of a clip."""
+        if index not in self._regions:
+            self._regions[index] = active_region(self.store.read(index), self.rate)
+        first, last = self._regions[index]
+        return self.store.read(index, first, last - first)
+
+
+def _shares(by_label: dict[str, list[int]]) -> npt.NDArray[np.float64]:
+    """Chance of each label: the root of its clip count, between flat and as recorded."""
+    roots = np.sqrt([len(indices) for indices in by_label.values()])
+    return np.asarray(roots / roots.sum())
+
+
+class _AudioBatches(IterableDataset[Batch]):
+    """What the audio tasks share: choosing clips, placing them, mixing."""
+
+    def __init__(self, recipe: Recipe, corpora: AudioCorpora, split: str, seed: int) -> None:
+        super().__init__()
+        self.recipe, self.corpora, self.seed = recipe, corpora, seed
+        front = recipe.model.frontend
+        assert isinstance(front, LogMelConfig)
+        self.hop, self.rate = front.hop, front.sample_rate
+        self.frames = round(recipe.augment.seconds * self.rate / self.hop)
+        self.length = self.frames * self.hop
+        self.pools = [
+            p
+            for p in corpora.pools(split, ("words", "speech", "noise", "music"))
+            if p.corpus.weight > 0
+        ]
+        if not self.pools:
+            raise ConfigError(f"the recipe has no recordings in its {split} split")
+        weights = np.array([p.corpus.weight for p in self.pools])
+        self.shares = weights / weights.sum()
+        self.noises = [i for p in corpora.pools(split, ("noise", "music")) for i in p.indices]
+        self.rooms = self._load_rooms()
+
+    def _load_rooms(self) -> Tensor | None:
+        rooms = [i for p in self.corpora.pools(TRAIN, ("room",)) for i in p.indices]
+        if not rooms:
+            return None
+        table = np.zeros((len(rooms), self.length), np.float32)
+        for row, index in zip(table, rooms, strict=True):
+            response = self.corpora.store.read(index, 0, self.rate // 2)
+            start = int(np.abs(response).argmax())
+            row[: len(response) - start] = response[start:] / np.sqrt(np.square(response).sum())
+        return torch.from_numpy(table)
+
+    def stretch(self, index: int, rng: np.random.Generator) -> Samples:
+        """A random stretch of a recording, repeated when it is too short."""
+        store = self.corpora.store
+        spare = store.length(index) - self.length
+        if spare <= 0:
+            return np.resize(store.read(index), self.length)
+        return store.read(index, int(rng.integers(spare)), self.length)
+
+    def mixed(self, clean: Samples, levels: Samples, rng: np.random.Generator) -> Tensor:
+        """Noise, room, band and level for placed clips `[B, N]` with RMS `levels` `[B]`."""
+        config, batch = self.recipe.augment, len(clean)
+        noise = np.zeros_like(clean)
+        gain = np.zeros(batch, np.float32)
+        for row in range(batch):
+            if self.noises and rng.random() < config.noise_p:
+                noise[row] = self.stretch(self.noises[rng.integers(len(self.noises))], rng)
+                power = float(np.sqrt(np.square(noise[row]).mean())) + 1e-6
+                wanted = max(float(levels[row]), 1e-3) * 10 ** (-rng.uniform(*config.snr_db) / 20)
+                gain[row] = wanted / power
+        rooms = 0 if self.rooms is None else len(self.rooms)
+        in_room = np.where(
+            rng.random(batch) < config.room_p, rng.integers(0, max(1, rooms), batch), -1
+        )
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        return finish_batch(
+            torch.from_numpy(clean), torch.from_numpy(noise), torch.from_numpy(gain), self.rooms,
+            torch.from_numpy(in_room if rooms else np.full(batch, -1)), config, self.rate, generator,
+        ).reshape(batch, self.frames, self.hop)  # fmt: skip
+
+    def batch(self, rng: np.random.Generator) -> Batch:
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches without end, the same for the same seed."""
+        rng = np.random.default_rng(self.seed)
+        while True:
+            yield self.batch(rng)
+
+
+class KeywordBatches(_AudioBatches):
+    """Stretches that hold one word, other speech, or noise.
+
+    A batch has `audio` `[B, T, hop]`, `target` `[B]` and `fresh` `[B]`: whether the row starts a new
+    stream or goes on from the same row of the batch before.
+    """
+
+    FRESH_P = 0.5
+
+    def batch(self, rng: np.random.Generator) -> Batch:
+        size = self.recipe.optimise.batch
+        clean = np.zeros((size, self.length), np.float32)
+        levels = np.full(size, 0.02, np.float32)
+        target = np.full(size, NEGATIVE, np.int64)
+        fresh = rng.random(size) < self.FRESH_P
+        for row, choice in enumerate(rng.choice(len(self.pools), size, p=self.shares)):
+            pool = self.pools[choice]
+            label = list(pool.by_label)[rng.choice(len(pool.by_label), p=pool.label_shares)]
+            index = pool.by_label[label][rng.integers(len(pool.by_label[label]))]
+            if pool.corpus.role == "words":
+                clean[row], levels[row], target[row] = self._word(
+                    index, label, bool(fresh[row]), rng
+                )
+            else:
+                clean[row] = self.stretch(index, rng)
+                levels[row] = np.sqrt(np.square(clean[row]).mean())
+                if pool.corpus.role == "noise":
+                    target[row] = SILENCE
+        return {
+            "audio": self.mixed(clean, levels, rng),
+            "target": torch.from_numpy(target),
+            "fresh": torch.from_numpy(fresh),
+        }
+
+    def _word(
+        self, index: int, label: str, fresh: bool, rng: np.random.Generator
+    ) -> tuple[Samples, float, int]:
+        """One word at a random place, its level, and its target."""
+        word = change_speed(self.corpora.word(index), rng.uniform(*self.recipe.augment.speed))
+        labels = self.recipe.labels
+        target = labels.index(label) if label in labels else UNKNOWN
+        if target > UNKNOWN and len(word) > self.rate // 2 and rng.random() < PARTIAL_P:
+            # Half a word is not the word: "snow" must not fire "snowboy".
+            half = int(0.45 * len(word))
+            word, target = (word[:half] if rng.random() < 0.5 else word[-half:]), NEGATIVE
+        room = self.length - int(TAIL_SECONDS * self.rate)
+        word = word[-room:]
+        earliest = 0 if fresh else min(int(0.3 * self.rate), room - len(word))
+        start = int(rng.integers(earliest, room - len(word) + 1))
+        placed = np.zeros(self.length, np.float32)
+        placed[start : start + len(word)] = word
+        return placed, float(np.sqrt(np.square(word).mean())), target
+
+
+class VadBatches(_AudioBatches):
+    """Speech placed in silence, with exact labels from the clean speech before anything is mixed in.
+
+    A batch has `audio` `[B, T, hop]` and `target` `[B, T]`: 1 where the frame ends in speech.
+    """
+
+    def batch(self, rng: np.random.Generator) -> Batch:
+        size = self.recipe.optimise.batch
+        clean = np.zeros((size, self.length), np.float32)
+        levels = np.full(size, 0.02, np.float32)
+        target = np.zeros((size, self.frames), np.int64)
+        for row, choice in enumerate(rng.choice(len(self.pools), size, p=self.shares)):
+            pool = self.pools[choice]
+            index = pool.indices[rng.integers(len(pool.indices))]
+            if pool.corpus.role in ("noise", "music"):
+                clean[row] = self.stretch(index, rng)
+                levels[row] = np.sqrt(np.square(clean[row]).mean())
+            else:
+                clean[row], target[row] = self._speech(index, rng)
+                levels[row] = np.sqrt(
+                    np.square(clean[row]).sum() / max(1, target[row].sum() * self.hop)
+                )
+        return {"audio": self.mixed(clean, levels, rng), "target": torch.from_numpy(target)}
+
+    def _speech(
+        self, index: int, rng: np.random.Generator
+    ) -> tuple[Samples, npt.NDArray[np.int64]]:
+        word = change_speed(self.corpora.word(index), rng.uniform(*self.recipe.augment.speed))
+        word = word[: self.length]
+        labels = speech_frames(word, self.hop)
+        start = int(rng.integers(0, (self.length - len(word)) // self.hop + 1))
+        placed = np.zeros(self.length, np.float32)
+        target = np.zeros(self.frames, np.int64)
+        placed[start * self.hop : start * self.hop + len(word)] = word
+        target[start : start + len(labels)] = labels[: self.frames - start]
+        return placed, target
+
+
+def speech_frames(samples: Samples, hop: int) -> npt.NDArray[np.int64]:
+    """1 for each hop of clean speech that is loud, pauses under 0.15 s (15 hops of 10 ms) filled."""
+    count = len(samples) // hop
+    energy = np.square(samples[: count * hop]).reshape(count, hop).mean(axis=1)
+    loud = energy >= max(energy.max(initial=0.0) * 10 ** (-SPEECH_BELOW_PEAK_DB / 10), 1e-9)
+    at = np.flatnonzero(loud)
+    for first, last in zip(at[:-1], at[1:], strict=True):
+        if last - first <= 15:
+            loud[first:last] = True
+    return np.asarray(loud, dtype=np.int64)
+
+
+class ByteBatches(IterableDataset[Batch]):
+    """Parallel streams of text, each row going on where it stopped in the batch before.
+
+    A batch has `bytes` `[B, T+1, 1]` (int64): the input and, one later, the target.
+    """
+
+    def __init__(self, recipe: Recipe, roots: list[Path], split: str, seed: int) -> None:
+        """Read the text corpora; the last twentieth of each file is for validation."""
+        super().__init__()
+        self.recipe, self.seed = recipe, seed
+        self.data = read_text(recipe, roots, split)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches without end, the same for the same seed."""
+        optimise = self.recipe.optimise
+        rng = np.random.default_rng(self.seed)
+        at = rng.integers(0, len(self.data), optimise.batch)
+        span = np.arange(optimise.length + 1)
+        while True:
+            rows = self.data[(at[:, None] + span) % len(self.data)]
+            yield {"bytes": torch.from_numpy(rows.astype(np.int64)[..., None])}
+            at = at + optimise.length
+
+
+def read_text(recipe: Recipe, roots: list[Path], split: str) -> npt.NDArray[np.uint8]:
+    """The bytes of one split of every text corpus, joined."""
+    parts = []
+    for corpus in recipe.corpora:
+        path = find_below(roots, corpus.path) / corpus.path
+        files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+        for file in files:
+            try:
+                data = np.fromfile(file, dtype=np.uint8)
+            except OSError as error:
+                raise ConfigError(f"text corpus {file} cannot be read: {error.strerror}") from error
+            cut = len(data) * 19 // 20
+            parts.append(data[:cut] if split == TRAIN else data[cut:])
+    if not parts:
+        raise ConfigError("the recipe names no text; add [[data]] with role = 'text'")
+    return np.concatenate(parts)

@@ -1,0 +1,112 @@
+"""The lightning module: one step of training or validation for each task."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from ..models import LogMelConfig, State
+from .augment import SpecAugment
+from .config import Recipe
+from .data import NEGATIVE, Batch
+from .losses import byte_loss, keyword_evidence, keyword_loss, vad_loss
+from .tasks import BYTES, KEYWORD
+
+__all__ = ["SequenceModule"]
+
+CARRY_SKIP_SECONDS = 0.3
+
+
+class SequenceModule(lightning.LightningModule):
+    """Trains the model of a recipe on streams.
+
+    The state of one batch is carried (without gradient) into the next, so the model meets states
+    that are as old as those of a device that has been on for a while.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        """Build the model; masks on features are a hook, so the model itself has no mode."""
+        super().__init__()
+        self.recipe = recipe
+        self.model = recipe.model.build()
+        front = recipe.model.frontend
+        self.skip_frames = 0
+        if isinstance(front, LogMelConfig):
+            self.skip_frames = round(CARRY_SKIP_SECONDS * front.sample_rate / front.hop)
+            self.model.layers["frontend"].register_forward_hook(SpecAugment(recipe.augment))
+        self.carried: State | None = None
+
+    def _start(self, batch: int, fresh: Tensor) -> State:
+        """The carried state, with the start state in rows that begin a new stream."""
+        initial = self.model.initial_state(batch)
+        if self.carried is None:
+            return initial
+        return {
+            name: torch.where(fresh.reshape(-1, *[1] * (value.dim() - 1)), initial[name], value)
+            for name, value in self.carried.items()
+        }
+
+    def _loss(self, batch: Batch, carry: bool) -> dict[str, Tensor]:
+        if self.recipe.task == BYTES:
+            inputs, target = batch["bytes"][:, :-1], batch["bytes"][:, 1:, 0]
+            fresh = torch.zeros(len(inputs), dtype=torch.bool)
+        else:
+            inputs, target = batch["audio"], batch["target"]
+            fresh = batch.get("fresh", torch.ones(len(inputs), dtype=torch.bool))
+        if not carry:
+            fresh = torch.ones_like(fresh)
+        fresh = fresh if self.carried is not None else torch.ones_like(fresh)
+        logits, state = self.model(inputs, self._start(len(inputs), fresh))
+        if carry:
+            self.carried = {name: value.detach() for name, value in state.items()}
+        if self.recipe.task == BYTES:
+            nats = byte_loss(logits, target)
+            return {"loss": nats, "bits_per_byte": nats.detach() / math.log(2)}
+        if self.recipe.task == KEYWORD:
+            skip = torch.where(fresh, 0, self.skip_frames)
+            evidence = keyword_evidence(logits, skip)
+            best = evidence.argmax(dim=-1)
+            right = torch.where(target == NEGATIVE, best <= 1, best == target)
+            return {
+                "loss": keyword_loss(evidence, target).mean(),
+                "error": 1 - right.float().mean(),
+            }
+        loss = vad_loss(logits, target)
+        return {"loss": loss, "error": (logits.argmax(-1) != target).float().mean()}
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Loss of one batch; logs it and the task's figure."""
+        values = self._loss(batch, carry=True)
+        self.log_dict({f"train/{k}": v for k, v in values.items()}, prog_bar=True)
+        return values["loss"]
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """The same figures on held-out material, from fresh states."""
+        values = self._loss(batch, carry=False)
+        self.log_dict(
+            {f"val/{k}": v for k, v in values.items()}, prog_bar=True, on_step=False, on_epoch=True,
+            batch_size=self.recipe.optimise.batch,
+        )  # fmt: skip
+
+    def configure_optimizers(self) -> Any:
+        """AdamW (no decay on vectors), warm-up, cosine to zero."""
+        o = self.recipe.optimise
+        matrices = [p for p in self.model.parameters() if p.dim() > 1]
+        vectors = [p for p in self.model.parameters() if p.dim() <= 1]
+        optimizer = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": o.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
+            lr=o.learning_rate,
+        )  # fmt: skip
+
+        def factor(step: int) -> float:
+            if step < o.warmup_steps:
+                return (step + 1) / o.warmup_steps
+            done = (step - o.warmup_steps) / max(1, o.steps - o.warmup_steps)
+            return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

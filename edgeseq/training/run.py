@@ -1,0 +1,160 @@
+"""Runs a recipe: data, trainer, progress bar, log, resume, and the checkpoint at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.data import DataLoader, IterableDataset
+
+from .. import __version__
+from ..errors import ConfigError
+from ..models import LogMelConfig
+from ..models.frontend import LogMel
+from .checkpoint import save_checkpoint
+from .config import Recipe
+from .corpora import TRAIN, VALIDATION
+from .data import AudioCorpora, Batch, ByteBatches, KeywordBatches, VadBatches
+from .module import SequenceModule
+from .tasks import BYTES, KEYWORD
+
+__all__ = ["train"]
+
+LAST = "last"
+VALIDATION_BATCHES = 6
+VALIDATION_SEED = 10_000
+
+
+class _Data(lightning.LightningDataModule):
+    """Loaders whose batches depend only on the seed and the epoch, so that a resumed run goes on."""
+
+    def __init__(self, recipe: Recipe, roots: list[Path], cache: Path) -> None:
+        super().__init__()
+        self.recipe, self.roots = recipe, roots
+        self.corpora = None if recipe.task == BYTES else AudioCorpora(recipe, roots, cache)
+
+    def _set(self, split: str, seed: int) -> IterableDataset[Batch]:
+        if self.corpora is None:
+            return ByteBatches(self.recipe, self.roots, split, seed)
+        kind = KeywordBatches if self.recipe.task == KEYWORD else VadBatches
+        return kind(self.recipe, self.corpora, split, seed)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        seed = self.recipe.optimise.seed * 1000 + epoch
+        return DataLoader(self._set(TRAIN, seed), batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        try:
+            return DataLoader(self._set(VALIDATION, VALIDATION_SEED), batch_size=None)
+        except ConfigError:
+            return []  # a recipe without a validation split trains without the figure
+
+
+def facts_of(recipe: Recipe) -> dict[str, Any]:
+    """What the exporter must know beside the weights."""
+    return {
+        "name": recipe.name,
+        "task": recipe.task,
+        "labels": list(recipe.labels),
+        "decoding": dict(recipe.decoding),
+        "licence": recipe.licence,
+        "edgeseq": __version__,
+        "steps": recipe.optimise.steps,
+        "seed": recipe.optimise.seed,
+        "data": sorted(
+            (
+                {"name": c.path, "licence": c.licence, "attribution": c.attribution}
+                for c in recipe.corpora
+            ),
+            key=lambda row: row["name"],
+        ),
+    }
+
+
+def train(recipe: Recipe, roots: list[Path], out: Path, cache: Path, progress: bool = True) -> Path:
+    """Train a recipe to its last step; an interrupted run goes on where it stopped.
+
+    Args:
+        recipe: what to train.
+        roots: folders that hold the recipe's corpora.
+        out: folder for logs and checkpoints.
+        cache: folder for decoded recordings.
+        progress: show a progress bar.
+
+    Returns:
+        The checkpoint, `out/model.safetensors`.
+
+    Raises:
+        ConfigError: a corpus is missing, or `out` holds a run of another recipe.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    identity = hashlib.sha256(
+        json.dumps([facts_of(recipe), recipe.model.as_dict()], sort_keys=True).encode()
+    ).hexdigest()
+    marker, last = out / "recipe.sha256", out / f"{LAST}.ckpt"
+    if last.exists() and marker.exists() and marker.read_text() != identity:
+        raise ConfigError(f"{out} holds a run of another recipe; choose another --out or delete it")
+    marker.write_text(identity)
+    lightning.seed_everything(recipe.optimise.seed, verbose=False)
+    data = _Data(recipe, roots, cache)
+    module = SequenceModule(recipe)
+    if isinstance(recipe.model.frontend, LogMelConfig) and not last.exists():
+        _fit_frontend(module, data)
+    trainer = _trainer(recipe, out, progress)
+    with warnings.catch_warnings():
+        # lightning 2.6 calls a pytree function that torch 2.14 deprecates, and advises workers
+        # that would only compete for the same cores.
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    path = out / "model.safetensors"
+    figures = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+    save_checkpoint(path, module.model, recipe.model, {**facts_of(recipe), "figures": figures})
+    return path
+
+
+def _fit_frontend(module: SequenceModule, data: _Data) -> None:
+    """Normalise the log-mel bands by the first training batches."""
+    frontend = module.model.layers["frontend"]
+    assert isinstance(frontend, LogMel)
+    batches = iter(data.train_dataloader())
+    frontend.fit(torch.cat([next(batches)["audio"] for _ in range(4)]))
+
+
+def _trainer(recipe: Recipe, out: Path, progress: bool) -> lightning.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    o = recipe.optimise
+    epochs, rest = divmod(o.steps, o.validate_every)
+    if rest:
+        raise ConfigError(
+            f"train.steps {o.steps} is no multiple of validate_every {o.validate_every}"
+        )
+    return lightning.Trainer(
+        accelerator="auto",
+        devices=1,
+        max_epochs=epochs,
+        limit_train_batches=o.validate_every,
+        limit_val_batches=VALIDATION_BATCHES,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        gradient_clip_val=o.clip_norm,
+        logger=TensorBoardLogger(str(out), name="", version="log"),
+        log_every_n_steps=20,
+        callbacks=[
+            ModelCheckpoint(out, LAST, enable_version_counter=False, save_on_train_epoch_end=True),
+            EMAWeightAveraging(decay=o.ema),
+        ],
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+    )
