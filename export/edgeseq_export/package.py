@@ -1,0 +1,176 @@
+"""Puts graph, manifest and golden into one file."""
+
+from __future__ import annotations
+
+import base64
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from edgeseq import __version__
+from edgeseq.decoding import read_decoding
+from edgeseq.errors import ExportError
+from edgeseq.manifest import (
+    KEY,
+    DataSource,
+    Golden,
+    GoldenTensor,
+    Manifest,
+    Provenance,
+    Quantization,
+    config_digest,
+)
+from edgeseq.spec import State, TensorSpec
+from edgeseq.training.checkpoint import Checkpoint
+
+from .graph import INPUT, NEXT_STATE, OUTPUT, STATE, export_graph
+from .quantize import count_ops, quantize, store_half
+
+__all__ = ["export", "run_steps"]
+
+GOLDEN_STEPS = 6
+GOLDEN_SEED = 20
+INT8_TOLERANCE, FLOAT_TOLERANCE = 0.05, 1e-3
+DEFAULT_DECODING: dict[str, dict[str, Any]] = {
+    "keyword": {"smoothing_s": 0.08, "refractory_s": 1.0, "flush_s": 0.5},
+    "vad": {
+        "on": 0.6, "off": 0.35, "min_speech_s": 0.1, "min_silence_s": 0.3, "pad_s": 0.05, "flush_s": 0.1,
+    },
+    "bytes": {"flush_s": 0.0},
+}  # fmt: skip
+DEFAULT_THRESHOLD = 0.8
+
+
+def run_steps(
+    graph: onnx.ModelProto, x: npt.NDArray[Any], state: State
+) -> tuple[npt.NDArray[np.float32], list[State]]:
+    """Run a step graph in onnxruntime over `x` `[steps, 1, chunk, D]`; outputs and every state."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    outputs, states = [], []
+    for step in x:
+        feeds = {STATE + name: value for name, value in state.items()} | {INPUT: step}
+        names = [OUTPUT, *(NEXT_STATE + name for name in state)]
+        y, *after = session.run(names, feeds)
+        state = dict(zip(state, after, strict=True))
+        outputs.append(y)
+        states.append(state)
+    return np.concatenate(outputs, axis=1), states
+
+
+def export(checkpoint: Checkpoint, path: Path, scheme: str = "int8", chunk: int = 1) -> Manifest:
+    """Write the ONNX file of a checkpoint; it appears only when it is complete and checked.
+
+    Args:
+        checkpoint: what to export.
+        path: the file to write.
+        scheme: `int8` or `none` (float32).
+        chunk: frames that one step takes.
+
+    Raises:
+        ExportError: the model cannot be exported or quantized as asked.
+    """
+    if path.suffix != ".onnx":
+        raise ExportError(f"{path}: the file to write must end in .onnx")
+    graph = export_graph(checkpoint.model, chunk)
+    store_half(graph)
+    graph = quantize(graph, scheme)
+    manifest = _manifest(checkpoint, graph, scheme, chunk)
+    entry = graph.metadata_props.add()
+    entry.key, entry.value = KEY, manifest.to_json()
+    onnx.checker.check_model(graph)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        partial.write_bytes(graph.SerializeToString(deterministic=True))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return manifest
+
+
+def _decoding(checkpoint: Checkpoint) -> dict[str, Any]:
+    task, labels = checkpoint.facts["task"], checkpoint.facts["labels"]
+    given = {**DEFAULT_DECODING[task], **checkpoint.facts["decoding"]}
+    if task == "keyword":
+        own = given.get("thresholds", {})
+        given["thresholds"] = {label: own.get(label, DEFAULT_THRESHOLD) for label in labels[2:]}
+    return given
+
+
+def _manifest(checkpoint: Checkpoint, graph: onnx.ModelProto, scheme: str, chunk: int) -> Manifest:
+    model, facts = checkpoint.model, checkpoint.facts
+    timing = replace(model.timing, chunk=chunk)
+    text = timing.sample_rate is None
+    labels = tuple(facts["labels"])
+    config = {
+        "model": checkpoint.config.as_dict(),
+        **{key: facts[key] for key in ("steps", "seed", "figures") if key in facts},
+    }
+    ops = count_ops(graph)
+    x_shape = (1, chunk, model.input_dim)
+    y_shape = (1, chunk // timing.subsampling, model.output_dim)
+    golden_x = golden_input(text, model.input_dim, chunk)
+    golden_y, _ = run_steps(graph, golden_x, model.state_spec.zeros(1))
+    return Manifest(
+        name=facts["name"],
+        family=checkpoint.config.family,
+        task=facts["task"],
+        labels=labels,
+        timing=timing,
+        input="bytes" if text else "pcm",
+        batch=1,
+        inputs=(TensorSpec(INPUT, x_shape, "int64" if text else "float32"),),
+        outputs=(TensorSpec(OUTPUT, y_shape),),
+        state_spec=model.state_spec,
+        parameters=model.parameter_count(),
+        macs_per_frame=model.macs_per_frame(),
+        quantization=Quantization(
+            scheme, ops.integer, ops.float_weights + ops.activations, ops.weight_bytes
+        ),
+        decoding=read_decoding(facts["task"], labels, _decoding(checkpoint)),
+        provenance=Provenance(
+            edgeseq=__version__,
+            config=config,
+            config_sha256=config_digest(config),
+            data=tuple(DataSource(**row) for row in facts["data"]),
+            licence=facts["licence"],
+            created_by=f"edgeseq {facts['edgeseq']}",
+        ),
+        golden=Golden(
+            _golden_tensor(np.concatenate(list(golden_x), axis=1)),
+            _golden_tensor(golden_y),
+            INT8_TOLERANCE if scheme == "int8" else FLOAT_TOLERANCE,
+        ),
+    )
+
+
+def golden_input(text: bool, dim: int, chunk: int) -> npt.NDArray[Any]:
+    """A short input `[steps, 1, chunk, D]`: a passage, or a rising tone in noise at -20 dBFS."""
+    rng = np.random.default_rng(GOLDEN_SEED)
+    steps = max(2, GOLDEN_STEPS // chunk)
+    if text:
+        passage = b"In the beginning was the Word"
+        data = np.frombuffer((passage * chunk)[: steps * chunk], np.uint8).astype(np.int64)
+        return data.reshape(steps, 1, chunk, 1)
+    at = np.arange(steps * chunk * dim) / 16000
+    wave = 0.08 * np.sin(2 * np.pi * (300 + 900 * at) * at) + 0.03 * rng.standard_normal(len(at))
+    # Sixteen-bit values, so that any runtime can hold the input exactly.
+    pcm = (np.round(wave * 32768) / 32768).astype(np.float32)
+    return pcm.reshape(steps, 1, chunk, dim)
+
+
+def _golden_tensor(values: npt.NDArray[Any]) -> GoldenTensor:
+    little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
+    return GoldenTensor(
+        values.shape, str(values.dtype), base64.b64encode(little.tobytes()).decode("ascii")
+    )
