@@ -23,7 +23,11 @@ from ..errors import MissingExtraError
 @click.option(
     "--chunk", type=click.IntRange(1), default=1, show_default=True, help="Frames in one step."
 )
-def command(checkpoint: Path, out: Path, scheme: str, chunk: int) -> None:
+@click.option(
+    "--decoding", type=click.Path(path_type=Path), default=None,
+    help="Recipe whose decoder settings (thresholds) replace those of the checkpoint.",
+)  # fmt: skip
+def command(checkpoint: Path, out: Path, scheme: str, chunk: int, decoding: Path | None) -> None:
     """Export CHECKPOINT (model.safetensors of `edgeseq train`) as one step of a stream.
 
     The file holds the graph, the manifest and a golden input with its output.
@@ -32,9 +36,12 @@ def command(checkpoint: Path, out: Path, scheme: str, chunk: int) -> None:
         from edgeseq_export.package import export
 
         from ..training.checkpoint import load_checkpoint
+        from ..training.config import Recipe
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "export", "exporting") from error
     loaded = load_checkpoint(checkpoint)
+    if decoding is not None:
+        loaded.facts["decoding"] = dict(Recipe.load(decoding).decoding)
     manifest = export(loaded, out, scheme, chunk)
     ops = manifest.quantization
     print(

@@ -20,7 +20,7 @@ def default_cache() -> Path:
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option(
     "--data", "roots", multiple=True, type=click.Path(path_type=Path), default=[Path("data")],
-    show_default=True, help="Folder that holds the recipe's recordings or text; may be given again.",
+    show_default=True, help="Folder that holds the recipe's recordings or text; may be repeated.",
 )  # fmt: skip
 @click.option(
     "--out", type=click.Path(path_type=Path), default=None,
@@ -30,10 +30,15 @@ def default_cache() -> Path:
     "--cache", type=click.Path(path_type=Path), default=None,
     help="Folder for decoded recordings.  [default: ~/.cache/edgeseq]",
 )  # fmt: skip
+@click.option(
+    "--init", type=click.Path(path_type=Path), default=None,
+    help="Checkpoint (model.safetensors) whose weights to start from.",
+)  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), default=None, help="CPU threads.")
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
 def command(
     recipe: Path, roots: tuple[Path, ...], out: Path | None, cache: Path | None,
+    init: Path | None,
     threads: int | None, progress: bool,
 ) -> None:  # fmt: skip
     """Train a model by RECIPE (TOML) and write OUT/model.safetensors.
@@ -53,7 +58,7 @@ def command(
     plan = Recipe.load(recipe)
     folder = out or Path("runs") / plan.name
     try:
-        path = train(plan, list(roots), folder, cache or default_cache(), progress)
+        path = train(plan, list(roots), folder, cache or default_cache(), progress, init)
     except KeyboardInterrupt:
         print(f"interrupted; the same command goes on from {folder}/last.ckpt", file=sys.stderr)
         raise

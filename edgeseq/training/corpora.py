@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,7 +194,7 @@ def _decode(clips: list[Clip], sample_rate: int, base: Path) -> None:
             try:
                 audio, rate = soundfile.read(clip.path, dtype="float32", always_2d=True)
             except soundfile.LibsndfileError as error:
-                print(f"left out {clip.path}: {error}")
+                print(f"left out {clip.path}: {error}", file=sys.stderr)
                 offsets.append(offsets[-1])
                 continue
             mono = audio.mean(axis=1)

@@ -78,6 +78,14 @@ class SequenceModule(lightning.LightningModule):
         loss = vad_loss(logits, target)
         return {"loss": loss, "error": (logits.argmax(-1) != target).float().mean()}
 
+    def on_train_epoch_start(self) -> None:
+        """Start without a carried state, so that a resumed run equals one never stopped."""
+        self.carried = None
+
+    def on_train_batch_start(self, batch: Batch, index: int) -> None:
+        """Draw dropout and masks from the number of the step alone, for the same reason."""
+        torch.manual_seed(self.recipe.optimise.seed * 1_000_003 + self.global_step)
+
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Loss of one batch; logs it and the task's figure."""
         values = self._loss(batch, carry=True)

@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from .. import __version__
 from ..errors import ConfigError
-from ..models import LogMelConfig
+from ..models import Chain, LogMelConfig
 from ..models.frontend import LogMel
-from .checkpoint import save_checkpoint
+from .checkpoint import load_checkpoint, save_checkpoint
 from .config import Recipe
 from .corpora import TRAIN, VALIDATION
 from .data import AudioCorpora, Batch, ByteBatches, KeywordBatches, VadBatches
@@ -80,7 +80,14 @@ def facts_of(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def train(recipe: Recipe, roots: list[Path], out: Path, cache: Path, progress: bool = True) -> Path:
+def train(
+    recipe: Recipe,
+    roots: list[Path],
+    out: Path,
+    cache: Path,
+    progress: bool = True,
+    init: Path | None = None,
+) -> Path:
     """Train a recipe to its last step; an interrupted run goes on where it stopped.
 
     Args:
@@ -89,6 +96,8 @@ def train(recipe: Recipe, roots: list[Path], out: Path, cache: Path, progress: b
         out: folder for logs and checkpoints.
         cache: folder for decoded recordings.
         progress: show a progress bar.
+        init: checkpoint to start from; weights that do not fit (a head with other labels) start
+            anew.
 
     Returns:
         The checkpoint, `out/model.safetensors`.
@@ -107,7 +116,9 @@ def train(recipe: Recipe, roots: list[Path], out: Path, cache: Path, progress: b
     lightning.seed_everything(recipe.optimise.seed, verbose=False)
     data = _Data(recipe, roots, cache)
     module = SequenceModule(recipe)
-    if isinstance(recipe.model.frontend, LogMelConfig) and not last.exists():
+    if init is not None:
+        start_from(module.model, init)
+    elif isinstance(recipe.model.frontend, LogMelConfig) and not last.exists():
         _fit_frontend(module, data)
     trainer = _trainer(recipe, out, progress)
     with warnings.catch_warnings():
@@ -115,13 +126,29 @@ def train(recipe: Recipe, roots: list[Path], out: Path, cache: Path, progress: b
         # that would only compete for the same cores.
         warnings.filterwarnings("ignore", module="lightning")
         warnings.filterwarnings("ignore", category=DeprecationWarning)
-        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None)
+        except SystemExit as error:
+            # lightning ends the whole process with code 1 on Ctrl-C; that is for the caller to say.
+            raise KeyboardInterrupt from error
     path = out / "model.safetensors"
     figures = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
     save_checkpoint(path, module.model, recipe.model, {**facts_of(recipe), "figures": figures})
     return path
+
+
+def start_from(model: Chain, path: Path) -> None:
+    """Copy the weights of a checkpoint that fit by name and shape.
+
+    Raises:
+        ConfigError: none of them fits.
+    """
+    own = model.state_dict()
+    given = load_checkpoint(path).model.state_dict()
+    fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
+    if not any(k.startswith("layers.encoder.") for k in fitting):
+        raise ConfigError(f"{path}: no weight fits this recipe's model; it is another architecture")
+    model.load_state_dict({**own, **fitting})
 
 
 def _fit_frontend(module: SequenceModule, data: _Data) -> None:

@@ -1,0 +1,45 @@
+# Two commands set up everything on a fresh Debian, Ubuntu or Pi OS machine:
+#   make demo   the runtime alone (no torch), a real clip through both families, and the comparison
+#   make test   everything the tests need, and all tests
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+# What the tests need from the system: a virtual microphone, and terminals to look at.
+PACKAGES = libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins tmux
+
+.PHONY: demo test lint fast clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/runtime.done: $(BIN)/python pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/dev.done: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	touch $@
+
+$(VENV)/system.done: $(BIN)/python
+	$(SUDO) apt-get update -qq
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES)
+	touch $@
+
+demo: $(VENV)/runtime.done
+	$(BIN)/edgeseq stream --wav edgeseq/assets/clips/words.wav
+	$(BIN)/edgeseq compare --wav edgeseq/assets/clips/words.wav --labels edgeseq/assets/clips/words.tsv
+
+lint: $(VENV)/dev.done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fast: $(VENV)/dev.done
+	$(BIN)/pytest -q
+
+test: lint $(VENV)/system.done
+	$(BIN)/pytest -q -m ''
+
+clean:
+	rm -rf $(VENV) build dist

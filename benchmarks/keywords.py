@@ -1,0 +1,214 @@
+"""Figures of a keyword model on recordings it has never seen, through the shipped runtime.
+
+    python benchmarks/keywords.py --data DATA --audio AUDIO MODEL.onnx [MODEL.onnx ...]
+
+(a) wake words of the test split (recipes/splits/wake.tsv) under held-out real noise at 10 dB: miss
+    rate per word at the model's own thresholds, and false alarms per hour on the test packages of
+    recipes/fetch_audio.py plus the test split of the spoken orders;
+(b) Speech Commands, official test clips: yes, no, up, down, unknown, silence.
+
+With --choose the thresholds are chosen, on recordings that neither training nor the test uses, and
+printed as TOML for the recipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from edgeseq import Session
+from edgeseq.training.augment import active_region
+from edgeseq.training.corpora import find_below
+
+from scoring import (
+    RATE,
+    Samples,
+    clip_label,
+    detections,
+    joined,
+    logits_of,
+    mix_at,
+    percent,
+    rate_per_hour,
+    read,
+)
+
+WAKE = {
+    "alexa": "alexa", "computer": "computer", "jarvis": "jarvis", "smart_mirror": "smart mirror",
+    "snowboy": "snowboy", "view_glass": "view glass",
+}  # fmt: skip
+COMMANDS = ("yes", "no", "up", "down")
+TEST_AUDIO = (
+    "flight-of-the-amazon-queen", "fillets-ng-data-cs", "fillets-ng-data-nl", "warmux-data",
+    "asterisk-moh-opsound-wav", "xmoto-data",
+)  # fmt: skip
+DEVELOPMENT_AUDIO = (
+    "asterisk-core-sounds-it-wav", "asterisk-core-sounds-ru-wav", "ktuberling-data",
+)  # fmt: skip
+SPLITS = Path(__file__).parent.parent / "recipes" / "splits"
+SNR_DB = 10.0
+LOWEST = 0.3
+"""Thresholds are swept from here up."""
+
+
+def split_paths(table: str, split: str) -> list[str]:
+    """Paths of one split of a table."""
+    with (SPLITS / f"{table}.tsv").open(encoding="utf-8", newline="") as stream:
+        return [r["path"] for r in csv.DictReader(stream, delimiter="\t") if r["split"] == split]
+
+
+def held_out_noise(data: Path) -> Samples:
+    """Real noise that no recipe trains on: a kitchen, and the held-out part of ESC-10."""
+    esc = data / "noise" / "esc10"
+    parts = [read(data / "noise" / "kitchen.flac")]
+    parts += [read(p) for p in sorted(esc.rglob("*.ogg")) if p.stem[0] in "0123"]
+    loud = [p / (np.sqrt(np.square(p).mean()) + 1e-9) * 0.05 for p in parts]
+    return np.concatenate(loud).astype(np.float32)
+
+
+def wake_clips(data: Path, split: str, noise: Samples | None) -> Iterator[tuple[str, Samples]]:
+    """Label and samples of each wake word clip, with noise at 10 dB when it is given."""
+    rng = np.random.default_rng(4)
+    for path in split_paths("wake", split):
+        clip = read(data / path)
+        if noise is not None:
+            start = int(rng.integers(len(noise) - len(clip)))
+            part = noise[start : start + len(clip)]
+            clip = mix_at(SNR_DB, clip, part, active_region(clip, RATE))
+        yield WAKE[path.split("/")[1]], clip
+
+
+def best_scores(session: Session, clips: Iterator[tuple[str, Samples]]) -> dict[str, list[float]]:
+    """Per word, the best detection score of that word in each of its clips (0 for none)."""
+    sweep = dict.fromkeys(WAKE.values(), LOWEST)
+    scores: dict[str, list[float]] = {word: [] for word in WAKE.values()}
+    for word, clip in clips:
+        found = [e.score for e in detections(session, logits_of(session, clip), sweep) if e.label == word]
+        scores[word].append(max(found, default=0.0))
+    return scores
+
+
+def background(audio: list[Path], names: tuple[str, ...], data: Path | None) -> Iterator[Samples]:
+    """Minutes of other speech, music and sounds, in pieces of about five minutes."""
+    files = [f for name in names for f in sorted((find_below(audio, name) / name).rglob("*.flac"))]
+    if data is not None:
+        files += [data / path for path in split_paths("commands", "test")]
+    piece: list[Samples] = []
+    for part in joined(read(file) for file in files):
+        piece.append(part)
+        if sum(map(len, piece)) > 300 * RATE:
+            yield np.concatenate(piece)
+            piece = []
+    if piece:
+        yield np.concatenate(piece)
+
+
+def false_alarms(session: Session, pieces: Iterator[Samples]) -> tuple[dict[str, list[float]], float]:
+    """Scores of every false detection by word, and the seconds listened to."""
+    sweep = dict.fromkeys(WAKE.values(), LOWEST)
+    found: dict[str, list[float]] = {word: [] for word in WAKE.values()}
+    seconds = 0.0
+    for piece in pieces:
+        seconds += len(piece) / RATE
+        for event in detections(session, logits_of(session, piece), sweep):
+            found[event.label].append(event.score)
+    return found, seconds
+
+
+def commands(session: Session, data: Path) -> dict[str, float]:
+    """Accuracy in percent over the six classes of the official test clips, and per class."""
+    labels = session.manifest.labels
+    folder = data / "speech_commands"
+    with (folder / "clips.tsv").open(encoding="utf-8", newline="") as stream:
+        rows = [
+            row for row in csv.DictReader(stream, delimiter="\t")
+            if row["official_set"] == "testing"
+            and (row["test12_label"] in ("_unknown_", "_silence_") or row["word"] in COMMANDS)
+        ]  # fmt: skip
+    good: dict[str, list[bool]] = {}
+    for row in rows:
+        wanted = row["word"] if row["word"] in COMMANDS else row["test12_label"]
+        got = labels[clip_label(logits_of(session, read(folder / row["path"])))]
+        got = got if got in (*COMMANDS, "_silence_") else "_unknown_"
+        good.setdefault(wanted, []).append(got == wanted)
+    result = {word: percent(values) for word, values in sorted(good.items())}
+    return {"all": percent([g for values in good.values() for g in values]), **result}
+
+
+def choose(session: Session, data: Path, audio: list[Path], per_hour: float) -> dict[str, float]:
+    """The lowest threshold of each word with at most `per_hour` false alarms in development audio."""
+    alarms, seconds = false_alarms(session, background(audio, DEVELOPMENT_AUDIO, None))
+    allowed = int(per_hour * seconds / 3600)
+    chosen = {}
+    for word, scores in alarms.items():
+        above = sorted(scores, reverse=True)
+        limit = above[allowed] + 0.01 if len(above) > allowed else 0.5
+        chosen[word] = round(min(0.98, max(0.5, limit)), 2)
+    return chosen
+
+
+def report(path: Path, data: Path, audio: list[Path], thresholds: dict[str, float]) -> None:
+    """Print the figures of one model."""
+    session = Session(path)
+    noise = held_out_noise(data)
+    print(f"## {path.name}: {session.manifest.quantization.scheme}, {path.stat().st_size:,} bytes")
+    started = time.perf_counter()
+    print("commands", json.dumps({k: round(v, 1) for k, v in commands(session, data).items()}), flush=True)
+    noisy = best_scores(session, wake_clips(data, "test", noise))
+    clean = best_scores(session, wake_clips(data, "test", None))
+    alarms, seconds = false_alarms(session, background(audio, TEST_AUDIO, data))
+    hours = seconds / 3600
+    total: Counter[str] = Counter()
+    for word in WAKE.values():
+        limit = thresholds[word]
+        total["fa"] += sum(score > limit for score in alarms[word])
+        print(
+            f"{word:13} threshold {limit:.2f}: miss at 10 dB "
+            f"{percent([s <= limit for s in noisy[word]]):5.1f} %, clean "
+            f"{percent([s <= limit for s in clean[word]]):5.1f} % of {len(noisy[word])}, "
+            f"false alarms {sum(score > limit for score in alarms[word])} in {hours:.1f} h"
+        )
+    miss = np.mean([percent([s <= thresholds[w] for s in noisy[w]]) for w in noisy])
+    miss_clean = np.mean([percent([s <= thresholds[w] for s in clean[w]]) for w in clean])
+    print(
+        f"mean miss at 10 dB {miss:.1f} %, clean {miss_clean:.1f} %; false alarms of all six words "
+        f"{rate_per_hour(total['fa'], seconds):.2f} per hour in {hours:.1f} h"
+    )
+    for rate in (0.5, 0.1):
+        allowed = int(rate * hours)
+        limits = {
+            w: max(LOWEST, sorted([*alarms[w], *[0.0] * (allowed + 1)], reverse=True)[allowed]) for w in alarms
+        }
+        at = np.mean([percent([s <= limits[w] for s in noisy[w]]) for w in noisy])
+        print(f"  each word at {rate:.1f} per hour: miss at 10 dB {at:.1f} % (thresholds fitted to the test)")
+    print(f"  ({time.perf_counter() - started:.0f} s)", flush=True)
+
+
+def main() -> None:
+    """Choose thresholds or report."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--audio", type=Path, action="append", required=True)
+    parser.add_argument("--choose", type=float, metavar="PER_HOUR")
+    parser.add_argument("model", type=Path, nargs="+")
+    options = parser.parse_args()
+    for path in options.model:
+        session = Session(path)
+        if options.choose is not None:
+            chosen = choose(session, options.data, options.audio, options.choose)
+            print(path.name, json.dumps(chosen), flush=True)
+        else:
+            own = session.manifest.decoding.thresholds  # type: ignore[union-attr]
+            report(path, options.data, options.audio, {w: own[w] for w in WAKE.values()})
+
+
+if __name__ == "__main__":
+    main()

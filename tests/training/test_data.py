@@ -1,0 +1,207 @@
+"""Corpora, splits and batches, on recordings written for the test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from edgeseq.errors import ConfigError
+from edgeseq.training.augment import active_region, change_speed
+from edgeseq.training.config import Augment, Corpus, Recipe
+from edgeseq.training.corpora import ClipStore, read_corpus
+from edgeseq.training.data import (
+    NEGATIVE,
+    AudioCorpora,
+    ByteBatches,
+    KeywordBatches,
+    VadBatches,
+    speech_frames,
+)
+from edgeseq.training.losses import keyword_evidence, keyword_loss
+
+RATE = 16000
+
+
+def burst(path: Path, hz: float, seconds: float = 1.0, at: float = 0.4, length: float = 0.2) -> None:
+    """A recording of a quiet room with one loud tone in it."""
+    rng = np.random.default_rng(int(hz))
+    audio = 1e-4 * rng.standard_normal(int(seconds * RATE))
+    first, last = int(at * RATE), int((at + length) * RATE)
+    audio[first:last] += 0.3 * np.sin(2 * np.pi * hz * np.arange(last - first) / RATE)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, audio, RATE)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two words by three speakers, some talk and some noise."""
+    for n, speaker in enumerate(("anna", "bert", "cleo")):
+        burst(tmp_path / "words" / "yes" / f"{speaker}_0.wav", 400 + 20 * n)
+        burst(tmp_path / "words" / "no" / f"{speaker}_0.wav", 900 + 20 * n)
+    for n in range(30):
+        burst(tmp_path / "talk" / f"t{n}.wav", 1500 + 5 * n, seconds=4.0, length=3.0)
+        burst(tmp_path / "noise" / f"n{n}.wav", 100 + n, seconds=3.0, at=0.0, length=3.0)
+    return tmp_path
+
+
+def recipe(task: str = "keyword", **augment: object) -> Recipe:
+    """A small recipe on the recordings of `root`."""
+    corpora = [
+        {"path": "words", "reader": "labelled", "role": "words", "weight": 0.5},
+        {"path": "talk", "reader": "recordings", "role": "speech", "weight": 0.3},
+        {"path": "noise", "reader": "recordings", "role": "noise", "weight": 0.2},
+    ]
+    values = {
+        "task": task,
+        "labels": ["yes", "no"] if task == "keyword" else [],
+        "model": {
+            "frontend": {"kind": "logmel", "hop": 160 if task == "vad" else 320},
+            "encoder": {"kind": "gru", "hidden": 8, "layers": 1},
+        },
+        "data": corpora,
+        "augment": {"seconds": 1.5, **augment},
+        "train": {"batch": 24},
+    }
+    return Recipe.from_dict(values, Path())
+
+
+def test_same_seed_same_batches(root: Path, tmp_path: Path) -> None:
+    corpora = AudioCorpora(recipe(), [root], tmp_path / "cache")
+    first = next(iter(KeywordBatches(recipe(), corpora, "train", 7)))
+    again = next(iter(KeywordBatches(recipe(), corpora, "train", 7)))
+    other = next(iter(KeywordBatches(recipe(), corpora, "train", 8)))
+    assert all(torch.equal(first[k], again[k]) for k in first)
+    assert not torch.equal(first["audio"], other["audio"])
+
+
+def test_keyword_batches_hold_what_their_target_says(root: Path, tmp_path: Path) -> None:
+    plan = recipe(
+        noise_p=0.0, room_p=0.0, band_limit_p=0.0, gain_db=[0.0, 0.0], speed=[1.0, 1.0],
+        floor_dbfs=[-90.0, -90.0],
+    )  # fmt: skip
+    corpora = AudioCorpora(plan, [root], tmp_path / "cache")
+    batch = next(iter(KeywordBatches(plan, corpora, "train", 1)))
+    assert batch["audio"].shape == (24, 75, 320)
+    assert batch["audio"].abs().max() <= 1.0
+    seen = set()
+    for audio, target in zip(batch["audio"].flatten(1), batch["target"].tolist(), strict=True):
+        spectrum = torch.fft.rfft(audio).abs()
+        hertz = float(spectrum.argmax()) * RATE / len(audio)
+        wanted = {2: (380, 480), 3: (880, 980), NEGATIVE: (1400, 1700), 0: (90, 140)}[target]
+        assert wanted[0] <= hertz <= wanted[1]
+        seen.add(target)
+    assert seen == {0, 2, 3, NEGATIVE}
+
+
+def test_noise_is_mixed_at_the_wanted_ratio(root: Path, tmp_path: Path) -> None:
+    plan = recipe(
+        noise_p=1.0, snr_db=[10.0, 10.0], room_p=0.0, band_limit_p=0.0, gain_db=[0.0, 0.0],
+        floor_dbfs=[-120.0, -120.0],
+    )  # fmt: skip
+    batches = KeywordBatches(plan, AudioCorpora(plan, [root], tmp_path / "cache"), "train", 1)
+    clean = np.zeros((4, batches.length), np.float32)
+    mixed = batches.mixed(clean, np.full(4, 0.1, np.float32), np.random.default_rng(0))
+    power = mixed.flatten(1).square().mean(dim=1)
+    torch.testing.assert_close(
+        10 * torch.log10(0.1**2 / power), torch.full((4,), 10.0), atol=0.1, rtol=0
+    )
+
+
+def test_vad_labels_cover_the_speech_exactly(root: Path, tmp_path: Path) -> None:
+    plan = recipe("vad", noise_p=0.0, room_p=0.0, band_limit_p=0.0, floor_dbfs=[-120.0, -120.0])
+    corpora = AudioCorpora(plan, [root], tmp_path / "cache")
+    batch = next(iter(VadBatches(plan, corpora, "train", 1)))
+    level = batch["audio"].square().mean(dim=2)
+    speech = batch["target"].bool()
+    assert 0.05 < speech.float().mean() < 0.9
+    # Where a frame is labelled speech it is loud; rows of noise alone carry no label at all.
+    assert level[speech].quantile(0.05) > 50 * level[~speech].quantile(0.2)
+
+
+def test_pauses_inside_speech_are_filled() -> None:
+    samples = np.ones(160 * 40, np.float32) * 0.1
+    samples[160 * 10 : 160 * 20] = 0.0
+    samples[160 * 30 :] = 0.0
+    assert speech_frames(samples, 160).tolist() == [1] * 30 + [0] * 10
+
+
+def test_the_loud_part_is_found_and_speed_changes_length() -> None:
+    samples = np.zeros(RATE, np.float32)
+    samples[6000:9000] = 0.2
+    first, last = active_region(samples, RATE)
+    assert 6000 - 0.16 * RATE <= first <= 6000
+    assert 9000 <= last <= 9000 + 0.16 * RATE
+    assert len(change_speed(samples, 1.25)) == 12800
+
+
+def test_splits_keep_speakers_apart_and_strangers_out(root: Path, tmp_path: Path) -> None:
+    table = tmp_path / "s.tsv"
+    table.write_text(
+        "path\tspeaker\tsplit\nwords/yes/anna_0.wav\ta\ttrain\nwords/yes/bert_0.wav\tb\ttest\n",
+        encoding="utf-8",
+    )
+    clips = read_corpus([root], Corpus("words", "labelled", "words", splits="s.tsv"), tmp_path)
+    assert [(c.speaker, c.split) for c in clips] == [("a", "train"), ("b", "test")]
+
+
+def test_official_lists_split_speech_commands(tmp_path: Path) -> None:
+    """The layout as published: WAV, the two lists, background noise apart."""
+    for name in ("yes/aa_nohash_0", "yes/bb_nohash_0", "no/cc_nohash_1", "_background_noise_/hum"):
+        burst(tmp_path / "sc" / f"{name}.wav", 300)
+    (tmp_path / "sc" / "testing_list.txt").write_text("yes/bb_nohash_0.wav\n")
+    (tmp_path / "sc" / "validation_list.txt").write_text("no/cc_nohash_1.wav\n")
+    clips = read_corpus([tmp_path], Corpus("sc", "speech_commands", "words"), tmp_path)
+    assert {(c.label, c.speaker, c.split) for c in clips} == {
+        ("yes", "aa", "train"), ("yes", "bb", "test"), ("no", "cc", "validation"),
+    }  # fmt: skip
+
+
+def test_missing_folder_and_damaged_file_are_named(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ConfigError, match="'nowhere' is in none of"):
+        read_corpus([root], Corpus("nowhere", "labelled", "words"), tmp_path)
+    (root / "words" / "yes" / "dora_0.wav").write_bytes(b"RIFF____WAVE")
+    clips = read_corpus([root], Corpus("words", "labelled", "words"), tmp_path)
+    store = ClipStore(clips, RATE, tmp_path / "cache")
+    assert "dora_0.wav" in capsys.readouterr().err
+    assert store.length([c.path.stem for c in clips].index("dora_0")) == 0
+
+
+def test_text_batches_go_on_where_they_stopped(tmp_path: Path) -> None:
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "a.txt").write_bytes(bytes(range(32, 127)) * 100)
+    plan = Recipe.from_dict(
+        {
+            "task": "bytes",
+            "model": {"frontend": {"kind": "bytes"}, "encoder": {"kind": "gru", "hidden": 8}},
+            "data": [{"path": "text", "reader": "text", "role": "text"}],
+            "train": {"batch": 3, "length": 10},
+        },
+        tmp_path,
+    )
+    stream = iter(ByteBatches(plan, [tmp_path], "train", 1))
+    first, second = next(stream)["bytes"], next(stream)["bytes"]
+    assert first.shape == (3, 11, 1)
+    assert torch.equal(first[:, -1], second[:, 0])
+
+
+def test_evidence_ignores_skipped_frames_and_negatives_take_either() -> None:
+    logits = torch.zeros(1, 20, 4)
+    logits[0, 2:6, 2] = 9.0
+    assert keyword_evidence(logits)[0, 2] == pytest.approx(9.0)
+    assert keyword_evidence(logits, torch.tensor([12]))[0, 2] == pytest.approx(0.0)
+    evidence = torch.tensor([[0.0, 5.0, -5.0], [0.0, -5.0, -5.0], [0.0, -5.0, 5.0]])
+    loss = keyword_loss(evidence, torch.full((3,), NEGATIVE))
+    assert loss[0] < 0.01
+    assert loss[1] < 0.02
+    assert loss[2] > 4
+
+
+def test_speed_defaults_stay_in_order() -> None:
+    plan = Augment()
+    for pair in (plan.speed, plan.snr_db, plan.gain_db, plan.floor_dbfs, plan.band_limit_hz):
+        assert pair[0] < pair[1]

@@ -1,0 +1,69 @@
+"""Recipes: those that ship can be read, and a wrong one is refused in a line that names the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from edgeseq.errors import ConfigError
+from edgeseq.training.config import Recipe
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+GOOD = """
+task = "keyword"
+labels = ["yes", "no"]
+[model.frontend]
+kind = "logmel"
+[model.encoder]
+kind = "gru"
+hidden = 8
+"""
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*-*.toml")), ids=lambda p: p.stem)
+def test_shipped_recipes_build(path: Path) -> None:
+    recipe = Recipe.load(path)
+    model = recipe.model.build()
+    assert model.output_dim == (256 if recipe.task == "bytes" else len(recipe.labels))
+    assert all(c.licence and c.attribution for c in recipe.corpora)
+    assert recipe.optimise.steps % recipe.optimise.validate_every == 0
+    for corpus in recipe.corpora:
+        assert not corpus.splits or (RECIPES / corpus.splits).is_file()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('task = "keyword"', 'task = "sing"', "task is 'sing'; allowed: keyword, vad, bytes"),
+        ("hidden = 8", "hiden = 8", r"model\.encoder\.hiden is unknown for gru"),
+        ("hidden = 8", "hidden = 0", "hidden is 0; it must be at least 1"),
+        ('kind = "gru"', 'kind = "rnn"', r"model\.encoder\.kind is 'rnn'; allowed: gru, lstm"),
+        ("labels", "label", "recipe has unknown key 'label'"),
+        ("[model.frontend]", "[model.front]", r"model\.frontend is missing"),
+        ('labels = ["yes"', "labels = [yes", "cannot be read as a recipe"),
+        ("hidden = 8", "hidden = 8\n[train]\nsteps = 'many'", r"train\.steps is 'many'"),
+        ("hidden = 8", "hidden = 8\n[[data]]\npath = 'x'", r"data\.reader is missing"),
+        ("hidden = 8", "hidden = 8\ndropout = 1.0", r"dropout is 1\.0; it must be in"),
+    ],
+)
+def test_a_wrong_recipe_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(GOOD.replace(old, new), encoding="utf-8")
+    with pytest.raises(ConfigError, match=message) as caught:
+        Recipe.load(path)
+    assert str(path) in str(caught.value)
+
+
+def test_extends_lays_one_recipe_over_another(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "own.toml").write_text(
+        'extends = "base.toml"\nname = "own"\n[train]\nsteps = 1000\n', encoding="utf-8"
+    )
+    recipe = Recipe.load(tmp_path / "own.toml")
+    assert (recipe.name, recipe.optimise.steps) == ("own", 1000)
+    assert recipe.labels == ("_silence_", "_unknown_", "yes", "no")
+
+
+def test_missing_recipe_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.toml: cannot be read"):
+        Recipe.load(tmp_path / "none.toml")
