@@ -8,9 +8,10 @@ SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # What the tests need from the system: a virtual microphone, and terminals to look at.
 PACKAGES = libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins tmux
 
-.PHONY: demo test lint fast clean
+.PHONY: demo test lint fast clean models
 
 $(BIN)/python:
+	$(PYTHON) -m ensurepip --version >/dev/null 2>&1 || $(SUDO) apt-get install -y -qq python3-venv
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/runtime.done: $(BIN)/python pyproject.toml
@@ -43,3 +44,16 @@ test: lint $(VENV)/system.done
 
 clean:
 	rm -rf $(VENV) build dist
+
+# Trains and exports the bundled models anew. DATA holds the sets that recipes/README.md names.
+RECIPES = words-gru words-transformer vad-gru bytes-gru bytes-transformer
+AUDIO ?= runs/data
+models: $(VENV)/dev.done
+	$(BIN)/python recipes/fetch_audio.py --out $(AUDIO)
+	$(BIN)/python recipes/fetch_text.py --out $(AUDIO)
+	for name in $(RECIPES); do \
+	  $(BIN)/edgeseq train recipes/$$name.toml --data $(DATA) --data $(AUDIO) --threads 1 && \
+	  $(BIN)/edgeseq export runs/$$name/model.safetensors -o edgeseq/assets/$$name.onnx \
+	    --quantize int8 --decoding recipes/$$name.toml || exit 1; \
+	done
+	$(BIN)/python recipes/make_clips.py --data $(DATA) --text $(AUDIO)

@@ -22,10 +22,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
 from edgeseq import Session
 from edgeseq.training.augment import active_region
 from edgeseq.training.corpora import find_below
-
 from scoring import (
     RATE,
     Samples,
@@ -89,8 +89,8 @@ def best_scores(session: Session, clips: Iterator[tuple[str, Samples]]) -> dict[
     sweep = dict.fromkeys(WAKE.values(), LOWEST)
     scores: dict[str, list[float]] = {word: [] for word in WAKE.values()}
     for word, clip in clips:
-        found = [e.score for e in detections(session, logits_of(session, clip), sweep) if e.label == word]
-        scores[word].append(max(found, default=0.0))
+        events = detections(session, logits_of(session, clip), sweep)
+        scores[word].append(max((e.score for e in events if e.label == word), default=0.0))
     return scores
 
 
@@ -109,7 +109,9 @@ def background(audio: list[Path], names: tuple[str, ...], data: Path | None) -> 
         yield np.concatenate(piece)
 
 
-def false_alarms(session: Session, pieces: Iterator[Samples]) -> tuple[dict[str, list[float]], float]:
+def false_alarms(
+    session: Session, pieces: Iterator[Samples]
+) -> tuple[dict[str, list[float]], float]:
     """Scores of every false detection by word, and the seconds listened to."""
     sweep = dict.fromkeys(WAKE.values(), LOWEST)
     found: dict[str, list[float]] = {word: [] for word in WAKE.values()}
@@ -142,7 +144,7 @@ def commands(session: Session, data: Path) -> dict[str, float]:
 
 
 def choose(session: Session, data: Path, audio: list[Path], per_hour: float) -> dict[str, float]:
-    """The lowest threshold of each word with at most `per_hour` false alarms in development audio."""
+    """The lowest threshold of each word with at most `per_hour` alarms in development audio."""
     alarms, seconds = false_alarms(session, background(audio, DEVELOPMENT_AUDIO, None))
     allowed = int(per_hour * seconds / 3600)
     chosen = {}
@@ -159,7 +161,8 @@ def report(path: Path, data: Path, audio: list[Path], thresholds: dict[str, floa
     noise = held_out_noise(data)
     print(f"## {path.name}: {session.manifest.quantization.scheme}, {path.stat().st_size:,} bytes")
     started = time.perf_counter()
-    print("commands", json.dumps({k: round(v, 1) for k, v in commands(session, data).items()}), flush=True)
+    accuracy = {k: round(v, 1) for k, v in commands(session, data).items()}
+    print("commands", json.dumps(accuracy), flush=True)
     noisy = best_scores(session, wake_clips(data, "test", noise))
     clean = best_scores(session, wake_clips(data, "test", None))
     alarms, seconds = false_alarms(session, background(audio, TEST_AUDIO, data))
@@ -183,10 +186,11 @@ def report(path: Path, data: Path, audio: list[Path], thresholds: dict[str, floa
     for rate in (0.5, 0.1):
         allowed = int(rate * hours)
         limits = {
-            w: max(LOWEST, sorted([*alarms[w], *[0.0] * (allowed + 1)], reverse=True)[allowed]) for w in alarms
+            w: max(LOWEST, sorted([*alarms[w], *[0.0] * (allowed + 1)], reverse=True)[allowed])
+            for w in alarms
         }
         at = np.mean([percent([s <= limits[w] for s in noisy[w]]) for w in noisy])
-        print(f"  each word at {rate:.1f} per hour: miss at 10 dB {at:.1f} % (thresholds fitted to the test)")
+        print(f"  each word at {rate:.1f} per hour, fitted to the test: miss at 10 dB {at:.1f} %")
     print(f"  ({time.perf_counter() - started:.0f} s)", flush=True)
 
 

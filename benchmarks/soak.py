@@ -1,6 +1,6 @@
 """Resident memory and state bytes of bundled models over many steps.
 
-    python benchmarks/soak.py [--steps 1000000] [MODEL ...]
+python benchmarks/soak.py [--steps 1000000] [MODEL ...]
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+
 from edgeseq import Stream
 from edgeseq.assets import bundled, resolve
 from edgeseq.profile.memory import current_rss

@@ -110,7 +110,8 @@ class StateSpec:
         if missing or extra:
             raise StateError(
                 "state does not fit this model: "
-                f"missing {', '.join(missing) or 'nothing'}, unknown {', '.join(extra) or 'nothing'}"
+                f"missing {', '.join(missing) or 'nothing'}, "
+                f"unknown {', '.join(extra) or 'nothing'}"
             )
         for tensor in self.tensors:
             tensor.check(state[tensor.name], batch)

@@ -39,7 +39,7 @@ class Package:
     role: str
     licence: str
     kinds: dict[str, str]
-    """Part of a path to kind of sound; the first that is in the path decides, else it is left out."""
+    """Part of a path to kind of sound; the first that fits decides, a file without is left out."""
 
 
 PACKAGES = {

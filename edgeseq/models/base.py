@@ -58,7 +58,7 @@ class StreamModel(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Frames `[B, T, input_dim]` and a state give `[B, T/subsampling, output_dim]` and the next state."""
+        """Frames `[B, T, input_dim]` to `[B, T/subsampling, output_dim]`, and the next state."""
 
     def initial_state(self, batch: int = 1) -> State:
         """The state at the start of a stream, on the device of the weights."""

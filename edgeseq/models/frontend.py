@@ -48,7 +48,8 @@ class LogMelConfig:
         """Refuse bands outside what the sample rate can hold."""
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
             raise ConfigError(
-                f"log-mel bands {self.low_hz}..{self.high_hz} Hz do not fit 0..{self.sample_rate / 2} Hz"
+                f"log-mel bands {self.low_hz}..{self.high_hz} Hz do not fit "
+                f"0..{self.sample_rate / 2} Hz"
             )
 
     def build(self) -> LogMel:
@@ -125,7 +126,7 @@ class LogMel(StreamModel):
         return -(-(self.config.window - self.config.hop) // self.config.hop)
 
     def macs_per_frame(self) -> int:
-        """Real FFT counted as window/2 log2(window) complex butterflies of 2 MACs, plus the filters."""
+        """Real FFT as window/2 log2(window) complex butterflies of 2 MACs, plus the filters."""
         c = self.config
         nonzero = int(np.count_nonzero(mel_filters(c)))
         return c.window + int(c.window * np.log2(c.window)) + c.window + 2 + nonzero
@@ -151,7 +152,7 @@ class LogMel(StreamModel):
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
-        """Set mean and scale so that the frames of `x` `[B, T, hop]` have mean 0 and deviation 1."""
+        """Set mean and scale so that the frames of `x` `[B, T, hop]` are normalised."""
         self.mean.zero_()
         self.scale.fill_(1.0)
         features, _ = self.forward(x, self.initial_state(x.shape[0]))

@@ -1,4 +1,4 @@
-"""Random changes to training audio: speed, place, room, noise, band, level, and masks on features."""
+"""Random changes to training audio: speed, room, noise, band, level, colour, and masks."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import logging
 import os
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ from ..errors import ConfigError, MissingExtraError
 from .config import Corpus
 
 __all__ = ["READERS", "Clip", "ClipStore", "read_corpus"]
+
+logger = logging.getLogger(__name__)
 
 AUDIO = {".wav", ".flac", ".ogg", ".mp3"}
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -47,7 +49,7 @@ def _lines(path: Path) -> set[str]:
 
 
 def _speech_commands(folder: Path, corpus: Corpus) -> Iterable[Clip]:
-    """`<word>/<speaker>_nohash_<n>`, split by the official lists; `_silence_` clips are for tests."""
+    """`<word>/<speaker>_nohash_<n>` by the official lists; `_silence_` clips are for tests."""
     test, validation = _lines(folder / "testing_list.txt"), _lines(folder / "validation_list.txt")
     for path in _audio_below(folder):
         word, stem = path.parent.name, path.stem
@@ -137,7 +139,7 @@ def _apply_splits(clips: list[Clip], table: Path, root: Path) -> list[Clip]:
         raise ConfigError(f"split file {table} cannot be read: {error.strerror}") from error
     placed = []
     for clip in clips:
-        # Clips that the table does not name (a damaged file, an addition) must not slip into a test.
+        # A clip that the table does not name (an addition) must not slip into a test.
         row = rows.get(clip.path.relative_to(root).as_posix())
         if row is not None:
             placed.append(Clip(clip.path, clip.label, row["speaker"], row["split"]))
@@ -194,7 +196,7 @@ def _decode(clips: list[Clip], sample_rate: int, base: Path) -> None:
             try:
                 audio, rate = soundfile.read(clip.path, dtype="float32", always_2d=True)
             except soundfile.LibsndfileError as error:
-                print(f"left out {clip.path}: {error}", file=sys.stderr)
+                logger.warning("left out %s: %s", clip.path, error)
                 offsets.append(offsets[-1])
                 continue
             mono = audio.mean(axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +150,8 @@ class _AudioBatches(IterableDataset[Batch]):
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         return finish_batch(
             torch.from_numpy(clean), torch.from_numpy(noise), torch.from_numpy(gain), self.rooms,
-            torch.from_numpy(in_room if rooms else np.full(batch, -1)), config, self.rate, generator,
+            torch.from_numpy(in_room if rooms else np.full(batch, -1)), config, self.rate,
+            generator,
         ).reshape(batch, self.frames, self.hop)  # fmt: skip
 
     def batch(self, rng: np.random.Generator) -> Batch:
@@ -165,13 +167,14 @@ class _AudioBatches(IterableDataset[Batch]):
 class KeywordBatches(_AudioBatches):
     """Stretches that hold one word, other speech, or noise.
 
-    A batch has `audio` `[B, T, hop]`, `target` `[B]` and `fresh` `[B]`: whether the row starts a new
-    stream or goes on from the same row of the batch before.
+    A batch has `audio` `[B, T, hop]`, `target` `[B]` and `fresh` `[B]`: whether the row starts a
+    new stream or goes on from the same row of the batch before.
     """
 
     FRESH_P = 0.5
 
     def batch(self, rng: np.random.Generator) -> Batch:
+        """One batch."""
         size = self.recipe.optimise.batch
         clean = np.zeros((size, self.length), np.float32)
         levels = np.full(size, 0.02, np.float32)
@@ -217,12 +220,13 @@ class KeywordBatches(_AudioBatches):
 
 
 class VadBatches(_AudioBatches):
-    """Speech placed in silence, with exact labels from the clean speech before anything is mixed in.
+    """Speech placed in silence, with exact labels from the clean speech before mixing.
 
     A batch has `audio` `[B, T, hop]` and `target` `[B, T]`: 1 where the frame ends in speech.
     """
 
     def batch(self, rng: np.random.Generator) -> Batch:
+        """One batch."""
         size = self.recipe.optimise.batch
         clean = np.zeros((size, self.length), np.float32)
         levels = np.full(size, 0.02, np.float32)
@@ -255,12 +259,12 @@ class VadBatches(_AudioBatches):
 
 
 def speech_frames(samples: Samples, hop: int) -> npt.NDArray[np.int64]:
-    """1 for each hop of clean speech that is loud, pauses under 0.15 s (15 hops of 10 ms) filled."""
+    """1 for each hop of clean speech that is loud, pauses up to 15 hops (0.15 s) filled."""
     count = len(samples) // hop
     energy = np.square(samples[: count * hop]).reshape(count, hop).mean(axis=1)
     loud = energy >= max(energy.max(initial=0.0) * 10 ** (-SPEECH_BELOW_PEAK_DB / 10), 1e-9)
     at = np.flatnonzero(loud)
-    for first, last in zip(at[:-1], at[1:], strict=True):
+    for first, last in itertools.pairwise(at):
         if last - first <= 15:
             loud[first:last] = True
     return np.asarray(loud, dtype=np.int64)

@@ -106,7 +106,10 @@ class SequenceModule(lightning.LightningModule):
         matrices = [p for p in self.model.parameters() if p.dim() > 1]
         vectors = [p for p in self.model.parameters() if p.dim() <= 1]
         optimizer = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": o.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
+            [
+                {"params": matrices, "weight_decay": o.weight_decay},
+                {"params": vectors, "weight_decay": 0.0},
+            ],
             lr=o.learning_rate,
         )  # fmt: skip
 

@@ -34,7 +34,7 @@ VALIDATION_SEED = 10_000
 
 
 class _Data(lightning.LightningDataModule):
-    """Loaders whose batches depend only on the seed and the epoch, so that a resumed run goes on."""
+    """Loaders whose batches depend only on seed and epoch, so that a resumed run goes on."""
 
     def __init__(self, recipe: Recipe, roots: list[Path], cache: Path) -> None:
         super().__init__()

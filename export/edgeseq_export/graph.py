@@ -86,7 +86,7 @@ def export_graph(model: Chain, chunk: int = 1) -> onnx.ModelProto:
 
 
 def clean(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop traces of the export (source lines, inner shapes, names of modules): half of a small file."""
+    """Drop traces of the export (source lines, inner shapes): half of a small file."""
     for node in graph.graph.node:
         del node.metadata_props[:]
         node.ClearField("doc_string")
@@ -111,7 +111,7 @@ def clean(graph: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _short(known: dict[str, str], name: str) -> str:
-    """`name` itself for the interface, else a short running name: inner names are stored many times."""
+    """`name` itself for the interface, else a short one: inner names are stored many times."""
     if name in (INPUT, OUTPUT) or name.startswith((STATE, NEXT_STATE)):
         return name
     return known.setdefault(name, f"t{len(known)}")

@@ -39,7 +39,8 @@ INT8_TOLERANCE, FLOAT_TOLERANCE = 0.05, 1e-3
 DEFAULT_DECODING: dict[str, dict[str, Any]] = {
     "keyword": {"smoothing_s": 0.08, "refractory_s": 1.0, "flush_s": 0.5},
     "vad": {
-        "on": 0.6, "off": 0.35, "min_speech_s": 0.1, "min_silence_s": 0.3, "pad_s": 0.05, "flush_s": 0.1,
+        "on": 0.6, "off": 0.35, "min_speech_s": 0.1, "min_silence_s": 0.3, "pad_s": 0.05,
+        "flush_s": 0.1,
     },
     "bytes": {"flush_s": 0.0},
 }  # fmt: skip
@@ -112,7 +113,7 @@ def _manifest(checkpoint: Checkpoint, graph: onnx.ModelProto, scheme: str, chunk
     timing = replace(model.timing, chunk=chunk)
     text = timing.sample_rate is None
     labels = tuple(facts["labels"])
-    config = {
+    config: dict[str, Any] = {
         "model": checkpoint.config.as_dict(),
         **{key: facts[key] for key in ("steps", "seed", "figures") if key in facts},
     }

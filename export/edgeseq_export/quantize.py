@@ -1,7 +1,7 @@
-"""int8 weights for every trained matrix of a step graph, asserted on what is in the file afterwards.
+"""int8 weights for every trained matrix of a step graph, asserted on what is in the file.
 
 onnxruntime's dynamic quantizer turns `MatMul` with a constant into `MatMulInteger`. It passes over
-whatever it does not know without a word (native GRU, Gemm after a fusion), so the result is counted.
+what it does not know without a word (native GRU, Gemm after a fusion), so the result is counted.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def probe_input(manifest: Manifest, steps: int) -> npt.NDArray[Any]:
         text = np.frombuffer(b"And the evening and the morning were the first day. ", np.uint8)
         return np.resize(text, shape).astype(np.int64)
     level = np.repeat([0.1, 0.003, 0.0, 0.03], -(-steps // 4))[:steps]
-    return (rng.standard_normal(shape) * level.reshape(-1, 1, 1, 1)).astype(np.float32)
+    return np.asarray(rng.standard_normal(shape) * level.reshape(-1, 1, 1, 1), dtype=np.float32)
 
 
 def _torch_steps(

@@ -167,7 +167,7 @@ def test_a_chunk_of_frames_equals_single_frames(tmp_path: Path) -> None:
 def test_manifest_in_the_file_is_enough_for_plain_onnxruntime(
     exported: tuple[Checkpoint, Path, Path],
 ) -> None:
-    """F26: names, shapes and start values from the manifest give the golden, without our runtime."""
+    """F26: names, shapes and start values in the manifest give the golden without our runtime."""
     session = Session(exported[2])
     graph = onnx.load(exported[2])
     assert [p.key for p in graph.metadata_props] == [KEY]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+
 from edgeseq.errors import ConfigError
 from edgeseq.training.augment import active_region, change_speed
 from edgeseq.training.config import Augment, Corpus, Recipe
@@ -25,7 +26,9 @@ from edgeseq.training.losses import keyword_evidence, keyword_loss
 RATE = 16000
 
 
-def burst(path: Path, hz: float, seconds: float = 1.0, at: float = 0.4, length: float = 0.2) -> None:
+def burst(
+    path: Path, hz: float, seconds: float = 1.0, at: float = 0.4, length: float = 0.2
+) -> None:
     """A recording of a quiet room with one loud tone in it."""
     rng = np.random.default_rng(int(hz))
     audio = 1e-4 * rng.standard_normal(int(seconds * RATE))
@@ -160,14 +163,14 @@ def test_official_lists_split_speech_commands(tmp_path: Path) -> None:
 
 
 def test_missing_folder_and_damaged_file_are_named(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(ConfigError, match="'nowhere' is in none of"):
         read_corpus([root], Corpus("nowhere", "labelled", "words"), tmp_path)
     (root / "words" / "yes" / "dora_0.wav").write_bytes(b"RIFF____WAVE")
     clips = read_corpus([root], Corpus("words", "labelled", "words"), tmp_path)
     store = ClipStore(clips, RATE, tmp_path / "cache")
-    assert "dora_0.wav" in capsys.readouterr().err
+    assert "dora_0.wav" in caplog.text
     assert store.length([c.path.stem for c in clips].index("dora_0")) == 0
 
 

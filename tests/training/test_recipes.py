@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from edgeseq.errors import ConfigError
 from edgeseq.training.config import Recipe
 

@@ -1,4 +1,4 @@
-"""`edgeseq train` to `export` to `verify`, with an interruption in the middle, as a user runs them."""
+"""`edgeseq train` to `export` to `verify`, with an interruption, as a user runs them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ def test_interrupted_training_goes_on_exactly(tmp_path: Path) -> None:
 
     model = tmp_path / "tiny.onnx"
     checkpoint = str(tmp_path / "whole" / "model.safetensors")
-    subprocess.run(edgeseq("export", checkpoint, "-o", str(model), "--quantize", "int8"), check=True)
+    export = edgeseq("export", checkpoint, "-o", str(model), "--quantize", "int8")
+    subprocess.run(export, check=True)
     proof = subprocess.run(
         edgeseq("verify", str(model), "--checkpoint", checkpoint), capture_output=True, text=True
     )
