@@ -9,23 +9,25 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from ..assets import resolve
 from ..errors import MissingExtraError, ParityError
 from ..runtime import Session
 from ..runtime.proof import Proof, verify_golden
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model")
 @click.option(
     "--checkpoint", type=click.Path(path_type=Path), default=None,
     help="model.safetensors to compare with, every state tensor, over two windows and more.",
 )  # fmt: skip
-def command(model: Path, checkpoint: Path | None) -> None:
+def command(model: str, checkpoint: Path | None) -> None:
     """Replay the golden of MODEL; with --checkpoint also compare it with the trained model.
 
     Exit code 0 when every tensor is within its limit, else 1.
     """
-    proofs = [verify_golden(Session(model))]
+    path = resolve(model)
+    proofs = [verify_golden(Session(path))]
     if checkpoint is not None:
         try:
             from edgeseq_export.verify import verify_file
@@ -33,13 +35,13 @@ def command(model: Path, checkpoint: Path | None) -> None:
             from ..training.checkpoint import load_checkpoint
         except ImportError as error:
             raise MissingExtraError(error.name or "torch", "export", "comparing") from error
-        proofs += verify_file(model, load_checkpoint(checkpoint))
+        proofs += verify_file(path, load_checkpoint(checkpoint))
     _show(proofs)
     bad = [proof for proof in proofs if not proof.good]
     for proof in bad:
-        print(proof.sentence(model), file=sys.stderr)
+        print(proof.sentence(path), file=sys.stderr)
     if bad:
-        raise ParityError(f"{model}: {len(bad)} of {len(proofs)} comparisons failed")
+        raise ParityError(f"{path}: {len(bad)} of {len(proofs)} comparisons failed")
 
 
 def _show(proofs: list[Proof]) -> None:

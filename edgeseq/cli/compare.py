@@ -1,0 +1,216 @@
+"""`edgeseq compare`: accuracy, time and memory of models side by side."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..assets import bundled
+from ..profile.compare import Measured, combine, measure
+from ..profile.machine import this_machine
+from ..profile.scoring import Interval, WordScore, frame_accuracy, read_labels, score_words
+from ..runtime import read_manifest
+from .choose import Chosen, choose
+from .lines import visible
+
+Row = dict[str, Any]
+
+
+@click.command()
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("--wav", metavar="FILE", help="Audio file that every model hears.")
+@click.option("--text", metavar="FILE", help="Text that every model reads.")
+@click.option("--labels", metavar="TSV", help="What is right: start, end (seconds) and label.")
+@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def command(
+    models: tuple[str, ...],
+    wav: str | None,
+    text: str | None,
+    labels: str | None,
+    rounds: int,
+    as_json: bool,
+) -> None:
+    """Run MODELs over the same input, each in fresh processes, and print one table.
+
+    MODEL is a file or the name of a bundled model; without any, all bundled ones of the input's
+    kind. Times and memory are medians over the rounds, in which the models take turns.
+
+    With --labels, keyword models are scored by words found (until 0.75 s after the end of the
+    word) and false alarms, speech detectors by the share of 10 ms frames that are right.
+    """
+    if (wav is None) == (text is None):
+        raise click.UsageError("give one input: --wav FILE or --text FILE")
+    if text is not None and labels is not None:
+        raise click.UsageError("--labels goes with --wav; text is scored by bits per byte")
+    file = wav if wav is not None else text
+    assert file is not None
+    if file == "-":
+        raise click.UsageError("the input is read several times, so it must be a file, not -")
+    truth = read_labels(labels) if labels is not None else None
+    chosen = choose(models, text is not None, _bundled(text is not None))
+    done: dict[str, list[Measured]] = {}
+    try:
+        _measure(chosen, "wav" if text is None else "text", file, rounds, done)
+    finally:
+        # After Ctrl-C what has been measured so far is still shown.
+        if done:
+            rows = [
+                _row(model, combine(done[model.name]), truth)
+                for model in chosen
+                if model.name in done
+            ]
+            caption = _caption(rows, min(len(runs) for runs in done.values()))
+            _print(rows, caption, file, as_json)
+
+
+def _bundled(text: bool) -> list[Path]:
+    return [p for p in bundled().values() if (read_manifest(p).input == "bytes") == text]
+
+
+def _measure(
+    chosen: list[Chosen], kind: str, file: str, rounds: int, done: dict[str, list[Measured]]
+) -> None:
+    # Nothing that moves by itself: an animation would take a part of the machine it measures.
+    tty = sys.stderr is not None and sys.stderr.isatty()
+    before, after = ("\r\x1b[K", "") if tty else ("", "\n")
+    try:
+        for number in range(1, rounds + 1):
+            for model in chosen:
+                words = f"{before}round {number} of {rounds}: {visible(model.name)}"
+                print(words, end=after, file=sys.stderr, flush=True)
+                measured = measure(model.path, kind, file)
+                done.setdefault(model.name, []).append(measured)
+    finally:
+        print(before, end="", file=sys.stderr, flush=True)
+
+
+def _row(model: Chosen, measured: Measured, truth: list[Interval] | None) -> Row:
+    manifest = model.manifest
+    timing = manifest.timing
+    audio = timing.sample_rate is not None
+    metric: object = measured.bits_per_byte
+    if truth is not None and manifest.task == "keyword":
+        metric = score_words(measured.events, truth, manifest.labels[2:])
+    elif truth is not None and manifest.task == "vad":
+        metric = frame_accuracy(measured.events, truth, measured.seconds)
+    return {
+        "model": model.name,
+        "task": manifest.task,
+        "family": manifest.family,
+        "quantization": manifest.quantization.scheme,
+        "metric": metric,
+        "file_bytes": model.path.stat().st_size,
+        "weight_bytes": manifest.quantization.weight_bytes,
+        "state_bytes": manifest.state_spec.nbytes(),
+        "parameters": manifest.parameters,
+        "macs_per_step": manifest.macs_per_frame * timing.chunk,
+        "step_p50_us": measured.step_p50_us,
+        "step_p99_us": measured.step_p99_us,
+        "rtf": measured.compute_seconds / measured.seconds if audio and measured.seconds else None,
+        "peak_rss_bytes": measured.peak_rss_bytes,
+        "algorithmic_latency_ms": timing.algorithmic_latency * 1000 if audio else None,
+        "events": measured.event_count,
+        "steps": measured.steps,
+        "stream_seconds": measured.seconds if audio else None,
+        "stream_bytes": None if audio else int(measured.seconds),
+    }
+
+
+def _caption(rows: list[Row], rounds: int) -> str:
+    row = rows[0]
+    audio, text = row["stream_seconds"], row["stream_bytes"]
+    size = f"{text:,} bytes" if audio is None else f"{audio:.2f} s"
+    return (
+        f"{this_machine().sentence()}; 1 thread; {size} of input, median of {rounds} "
+        f"round{'s' if rounds > 1 else ''}, each run in a fresh process"
+    )
+
+
+def _count(value: Any) -> str:
+    return f"{value:,}"
+
+
+def _metric(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "-" if value is None else str(value)
+
+
+LINES: tuple[tuple[str, str, Callable[[Any], str], bool], ...] = (
+    ("family", "family", str, False),
+    ("quantization", "quantization", str, False),
+    ("file bytes", "file_bytes", _count, True),
+    ("weight bytes", "weight_bytes", _count, True),
+    ("state bytes", "state_bytes", _count, True),
+    ("parameters", "parameters", _count, True),
+    ("MACs per step", "macs_per_step", _count, True),
+    ("steps", "steps", _count, False),
+    ("step p50 (µs)", "step_p50_us", lambda v: f"{v:.1f}", True),
+    ("step p99 (µs)", "step_p99_us", lambda v: f"{v:.1f}", True),
+    ("RTF", "rtf", lambda v: f"{v:.5f}", True),
+    ("peak RSS (MiB)", "peak_rss_bytes", lambda v: f"{v / 2**20:.1f}", True),
+    ("algorithmic latency (ms)", "algorithmic_latency_ms", lambda v: f"{v:.1f}", True),
+    ("events found", "events", _count, False),
+)
+"""Words, key, how to write the value, and whether less is better."""
+
+METRICS = {
+    "keyword": "words found",
+    "vad": "right frames",
+    "bytes": "bits per byte",
+}
+
+
+def _print(rows: list[Row], caption: str, file: str, as_json: bool) -> None:
+    if as_json:
+        for row in rows:
+            row["metric"] = _plain(row)
+        document = {"input": file, "machine": this_machine().as_dict(), "models": rows}
+        print(json.dumps({**document, "caption": caption}))
+        return
+    # A row per property: even three models side by side fit where fourteen columns do not.
+    table = Table()
+    table.add_column("")
+    for row in rows:
+        table.add_column(Text(visible(row["model"])), justify="right", overflow="fold")
+    for task, words in METRICS.items():
+        if any(row["task"] == task and row["metric"] is not None for row in rows):
+            cells = [_metric(row["metric"]) if row["task"] == task else "-" for row in rows]
+            table.add_row(words, *cells)
+    for words, key, write, less in LINES:
+        values = [row[key] for row in rows]
+        if any(value is not None for value in values):
+            table.add_row(words, *_cells(values, write, less))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        # A file or pipe has no width to keep to.
+        console.width = 1000
+    console.print(table)
+    console.print(caption)
+
+
+def _plain(row: Row) -> object:
+    """The metric by name, as plain values."""
+    value = row["metric"]
+    if isinstance(value, WordScore):
+        return {"found": value.found, "total": value.total, "false_alarms": value.false_alarms}
+    name = "bits_per_byte" if row["task"] == "bytes" else "frame_accuracy"
+    return None if value is None else {name: value}
+
+
+def _cells(values: list[Any], write: Callable[[Any], str], less: bool) -> list[Text]:
+    known = [value for value in values if value is not None]
+    best = min(known) if less and len(set(known)) > 1 else None
+    return [
+        Text("-" if v is None else write(v), style="bold" if v is not None and v == best else "")
+        for v in values
+    ]
