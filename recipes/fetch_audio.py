@@ -27,8 +27,13 @@ import soundfile
 import soxr
 
 RATE = 16000
-SUFFIXES = {".wav", ".ogg", ".mp3", ".flac", ".gsm", ".au"}
+SUFFIXES = {".wav", ".ogg", ".opus", ".mp3", ".flac", ".gsm", ".au"}
 SPEECH, MUSIC, EFFECTS = "speech", "music", "effects"
+# Pauses and signal tones among the prompts, the same in every language: no speech.
+PROMPTS = {
+    "/silence/": EFFECTS, "/beep": EFFECTS, "-2tone": EFFECTS, "/confbridge-join.": EFFECTS,
+    "/confbridge-leave.": EFFECTS, "": SPEECH,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,11 @@ class Package:
 
 
 PACKAGES = {
-    "asterisk-core-sounds-en-wav": Package("1.6.1-1", "train", "CC-BY-SA-3.0", {"": SPEECH}),
-    "asterisk-core-sounds-es-wav": Package("1.6.1-1", "train", "CC-BY-SA-3.0", {"": SPEECH}),
-    "asterisk-core-sounds-fr-wav": Package("1.6.1-1", "train", "CC-BY-SA-3.0", {"": SPEECH}),
-    "asterisk-core-sounds-it-wav": Package("1.6.1-1", "train", "CC-BY-SA-3.0", {"": SPEECH}),
-    "asterisk-core-sounds-ru-wav": Package("1.6.1-1", "train", "CC-BY-SA-3.0", {"": SPEECH}),
+    "asterisk-core-sounds-en-wav": Package("1.6.1-1", "train", "CC-BY-SA-3.0", PROMPTS),
+    "asterisk-core-sounds-es-wav": Package("1.6.1-1", "train", "CC-BY-SA-3.0", PROMPTS),
+    "asterisk-core-sounds-fr-wav": Package("1.6.1-1", "train", "CC-BY-SA-3.0", PROMPTS),
+    "asterisk-core-sounds-it-wav": Package("1.6.1-1", "train", "CC-BY-SA-3.0", PROMPTS),
+    "asterisk-core-sounds-ru-wav": Package("1.6.1-1", "train", "CC-BY-SA-3.0", PROMPTS),
     "tuxpaint-stamps-default": Package("2022.06.04-1", "train", "GPL-2", {"_desc": SPEECH}),
     "klettres-data": Package("4:22.12.3-1", "train", "GPL-2+", {"": SPEECH}),
     "ktuberling-data": Package("4:22.12.3-1", "train", "GPL-2+", {"": SPEECH}),
@@ -97,6 +102,8 @@ def download(name: str, package: Package, work: Path) -> Path:
         if subprocess.run(command, cwd=work, capture_output=True).returncode == 0:
             break
         print(f"{wanted}: not offered", file=sys.stderr)
+    else:
+        sys.exit(f"{name}: apt-get cannot download it; run apt-get update, then this again")
     (archive,) = work.glob("*.deb")
     subprocess.run(["dpkg-deb", "-x", archive, work / "tree"], check=True)
     archive.unlink()
@@ -119,6 +126,9 @@ def convert(name: str, package: Package, out: Path) -> None:
             except soundfile.LibsndfileError:
                 bad.append(place)
                 continue
+            if not len(audio):  # a header alone would become a FLAC file that no reader opens
+                bad.append(place)
+                continue
             mono = soxr.resample(audio.mean(axis=1), rate, RATE, quality="HQ")
             target = made / kind / f"{stem}.flac"
             target.parent.mkdir(exist_ok=True)
@@ -129,7 +139,7 @@ def convert(name: str, package: Package, out: Path) -> None:
             csv.writer(stream, delimiter="\t").writerows(rows)
         made.replace(out / name)
     minutes = sum(float(row[2]) for row in rows) / 60
-    left_out = f", unreadable: {', '.join(bad)}" if bad else ""
+    left_out = f", unreadable or empty: {', '.join(bad)}" if bad else ""
     print(f"{name}: {len(rows)} recordings, {minutes:.1f} min{left_out}", file=sys.stderr)
 
 
