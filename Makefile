@@ -47,12 +47,17 @@ clean:
 
 # Trains and exports the bundled models anew. DATA holds the sets that recipes/README.md names.
 RECIPES = words-gru words-transformer vad-gru bytes-gru bytes-transformer
+TRAIN = $(BIN)/edgeseq train --data $(DATA) --data $(AUDIO) --threads 1
 AUDIO ?= runs/data
 models: $(VENV)/dev.done
 	$(BIN)/python recipes/fetch_audio.py --out $(AUDIO)
 	$(BIN)/python recipes/fetch_text.py --out $(AUDIO)
+	for name in gru transformer; do \
+	  $(TRAIN) recipes/words-base-$$name.toml && $(TRAIN) recipes/words-$$name.toml \
+	    --init runs/words-base-$$name/model.safetensors || exit 1; \
+	done
 	for name in $(RECIPES); do \
-	  $(BIN)/edgeseq train recipes/$$name.toml --data $(DATA) --data $(AUDIO) --threads 1 && \
+	  $(TRAIN) recipes/$$name.toml && \
 	  $(BIN)/edgeseq export runs/$$name/model.safetensors -o edgeseq/assets/$$name.onnx \
 	    --quantize int8 --decoding recipes/$$name.toml || exit 1; \
 	done

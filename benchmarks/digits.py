@@ -41,7 +41,7 @@ def leave_out(recipe: Recipe, speaker: str) -> Recipe:
 
 def base_recipe(family: str, roots: list[Path], steps: int) -> Recipe:
     """The words recipe without the digits' corpus, every word of the others a label of its own."""
-    recipe = Recipe.load(RECIPES / f"words-{family}.toml")
+    recipe = Recipe.load(RECIPES / f"words-base-{family}.toml")
     corpora = tuple(c for c in recipe.corpora if c.path != DIGITS)
     words = {
         clip.label

@@ -70,13 +70,12 @@ def facts_of(recipe: Recipe) -> dict[str, Any]:
         "edgeseq": __version__,
         "steps": recipe.optimise.steps,
         "seed": recipe.optimise.seed,
-        "data": sorted(
-            (
-                {"name": c.path, "licence": c.licence, "attribution": c.attribution}
-                for c in recipe.corpora
-            ),
-            key=lambda row: row["name"],
-        ),
+        "data": [
+            {"name": path, "licence": licence, "attribution": attribution}
+            for path, licence, attribution in sorted(
+                {(c.path, c.licence, c.attribution) for c in recipe.corpora}
+            )
+        ],
     }
 
 

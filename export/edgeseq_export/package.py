@@ -33,7 +33,7 @@ from .quantize import count_ops, quantize, store_half
 
 __all__ = ["export", "run_steps"]
 
-GOLDEN_STEPS = 6
+GOLDEN_STEPS = 4
 GOLDEN_SEED = 20
 INT8_TOLERANCE, FLOAT_TOLERANCE = 0.05, 1e-3
 DEFAULT_DECODING: dict[str, dict[str, Any]] = {
