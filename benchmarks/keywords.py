@@ -150,8 +150,8 @@ def choose(session: Session, data: Path, audio: list[Path], per_hour: float) -> 
     chosen = {}
     for word, scores in alarms.items():
         above = sorted(scores, reverse=True)
-        limit = above[allowed] + 0.01 if len(above) > allowed else 0.5
-        chosen[word] = round(min(0.98, max(0.5, limit)), 2)
+        limit = above[allowed] + 0.002 if len(above) > allowed else 0.5
+        chosen[word] = round(min(0.999, max(0.5, limit)), 3)
     return chosen
 
 
@@ -172,7 +172,7 @@ def report(path: Path, data: Path, audio: list[Path], thresholds: dict[str, floa
         limit = thresholds[word]
         total["fa"] += sum(score > limit for score in alarms[word])
         print(
-            f"{word:13} threshold {limit:.2f}: miss at 10 dB "
+            f"{word:13} threshold {limit:.3f}: miss at 10 dB "
             f"{percent([s <= limit for s in noisy[word]]):5.1f} %, clean "
             f"{percent([s <= limit for s in clean[word]]):5.1f} % of {len(noisy[word])}, "
             f"false alarms {sum(score > limit for score in alarms[word])} in {hours:.1f} h"
