@@ -49,11 +49,19 @@ class Corpus:
 
 @dataclass(frozen=True, slots=True)
 class Augment:
-    """Random changes to a training clip; each `*_p` is a probability, each pair a uniform range."""
+    """Random changes to a training clip; each `*_p` is a probability, each pair a uniform range.
+
+    `speech_speed`, `reverse_p` and `overlay_p` change speech that holds no keyword: played at another
+    speed, backwards (sounds of a voice in an order that no word has), or two recordings at once.
+    They make many hours of negatives out of few.
+    """
 
     seconds: float = 2.2
     gain_db: tuple[float, float] = (-18.0, 6.0)
     speed: tuple[float, float] = (0.86, 1.17)
+    speech_speed: tuple[float, float] = (1.0, 1.0)
+    reverse_p: float = 0.0
+    overlay_p: float = 0.0
     noise_p: float = 0.6
     snr_db: tuple[float, float] = (0.0, 30.0)
     floor_dbfs: tuple[float, float] = (-90.0, -50.0)

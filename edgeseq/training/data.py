@@ -189,7 +189,7 @@ class KeywordBatches(_AudioBatches):
                     index, label, bool(fresh[row]), rng
                 )
             else:
-                clean[row] = self.stretch(index, rng)
+                clean[row] = self._other(index, pool, rng)
                 levels[row] = np.sqrt(np.square(clean[row]).mean())
                 if pool.corpus.role == "noise":
                     target[row] = SILENCE
@@ -198,6 +198,18 @@ class KeywordBatches(_AudioBatches):
             "target": torch.from_numpy(target),
             "fresh": torch.from_numpy(fresh),
         }
+
+    def _other(self, index: int, pool: _Pool, rng: np.random.Generator) -> Samples:
+        """A stretch without a keyword; speech is changed so that no recording is heard twice."""
+        config = self.recipe.augment
+        heard = self.stretch(index, rng)
+        if pool.corpus.role != "speech":
+            return heard
+        if rng.random() < config.overlay_p:
+            more = pool.indices[rng.integers(len(pool.indices))]
+            heard = heard + np.float32(rng.uniform(0.2, 1.0)) * self.stretch(more, rng)
+        heard = np.resize(change_speed(heard, rng.uniform(*config.speech_speed)), self.length)
+        return heard[::-1] if rng.random() < config.reverse_p else heard
 
     def _word(
         self, index: int, label: str, fresh: bool, rng: np.random.Generator
