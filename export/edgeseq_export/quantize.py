@@ -93,6 +93,20 @@ def store_half(graph: onnx.ModelProto) -> None:
         graph.graph.node.insert(0, cast)
 
 
+def _drop_zero_points(graph: onnx.ModelProto) -> None:
+    """Leave out the weights' zero points: symmetric weights have 0, which is what absence means."""
+    table = {i.name: i for i in graph.graph.initializer}
+    for node in graph.graph.node:
+        if node.op_type == "MatMulInteger" and len(node.input) == 4:
+            zeros = table.get(node.input[3])
+            if zeros is not None and not numpy_helper.to_array(zeros).any():
+                del node.input[3]
+    used = {name for node in graph.graph.node for name in node.input}
+    for name, initializer in table.items():
+        if name not in used:
+            graph.graph.initializer.remove(initializer)
+
+
 def quantize(graph: onnx.ModelProto, scheme: str) -> onnx.ModelProto:
     """The graph with its weights stored as `scheme` says.
 
@@ -128,6 +142,7 @@ def quantize(graph: onnx.ModelProto, scheme: str) -> onnx.ModelProto:
             small = onnx.load(target)
     finally:
         root.setLevel(level)
+    _drop_zero_points(small)
     after = count_ops(small)
     if after.float_weights != len(kept) or after.integer != before.float_weights - len(kept):
         raise ExportError(
