@@ -51,9 +51,9 @@ class Corpus:
 class Augment:
     """Random changes to a training clip; each `*_p` is a probability, each pair a uniform range.
 
-    `speech_speed`, `reverse_p` and `overlay_p` change speech that holds no keyword: played at another
-    speed, backwards (sounds of a voice in an order that no word has), or two recordings at once.
-    They make many hours of negatives out of few.
+    `speech_speed`, `reverse_p` and `overlay_p` change speech that holds no keyword: played at
+    another speed, backwards (sounds of a voice in an order that no word has), or two recordings at
+    once. They make many hours of negatives out of few.
     """
 
     seconds: float = 2.2
