@@ -190,7 +190,8 @@ class KeywordBatches(_AudioBatches):
                 )
             else:
                 clean[row] = self._other(index, pool, rng)
-                levels[row] = np.sqrt(np.square(clean[row]).mean())
+                sounding = max(1, np.count_nonzero(clean[row]))
+                levels[row] = np.sqrt(np.square(clean[row]).sum() / sounding)
                 if pool.corpus.role == "noise":
                     target[row] = SILENCE
         return {
@@ -209,7 +210,15 @@ class KeywordBatches(_AudioBatches):
             more = pool.indices[rng.integers(len(pool.indices))]
             heard = heard + np.float32(rng.uniform(0.2, 1.0)) * self.stretch(more, rng)
         heard = np.resize(change_speed(heard, rng.uniform(*config.speech_speed)), self.length)
-        return heard[::-1] if rng.random() < config.reverse_p else heard
+        if rng.random() < config.reverse_p:
+            heard = heard[::-1]
+        if rng.random() >= config.burst_p:
+            return heard
+        size = min(self.length, round(rng.uniform(*config.burst_seconds) * self.rate))
+        start = int(rng.integers(self.length - size + 1))
+        burst = np.zeros(self.length, np.float32)
+        burst[start : start + size] = heard[start : start + size]
+        return burst
 
     def _word(
         self, index: int, label: str, fresh: bool, rng: np.random.Generator
