@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+from contextlib import closing
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,8 @@ def samples() -> npt.NDArray[np.float32]:
     """The bundled recording."""
     path = clip("words.wav")
     assert path is not None
-    return np.concatenate([block.samples for block in open_audio(str(path)).blocks()])
+    with closing(open_audio(str(path))) as source:
+        return np.concatenate([block.samples for block in source.blocks()])
 
 
 def test_all_are_there_and_small() -> None:
