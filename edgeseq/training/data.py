@@ -39,10 +39,7 @@ class _Pool:
     corpus: Corpus
     by_label: dict[str, list[int]]
     label_shares: npt.NDArray[np.float64]
-
-    @property
-    def indices(self) -> list[int]:
-        return [i for group in self.by_label.values() for i in group]
+    indices: list[int]
 
 
 class AudioCorpora:
@@ -74,7 +71,10 @@ class AudioCorpora:
             ):
                 grouped.setdefault(id(corpus), {}).setdefault(clip.label, []).append(i)
         by_id = {id(corpus): corpus for corpus in self.corpus_of}
-        return [_Pool(by_id[key], labels, _shares(labels)) for key, labels in grouped.items()]
+        return [
+            _Pool(by_id[key], labels, _shares(labels), [i for g in labels.values() for i in g])
+            for key, labels in grouped.items()
+        ]
 
     def word(self, index: int) -> Samples:
         """The loud part of a clip."""
