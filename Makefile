@@ -52,6 +52,10 @@ AUDIO ?= runs/data
 models: $(VENV)/dev.done
 	$(BIN)/python recipes/fetch_audio.py --out $(AUDIO)
 	$(BIN)/python recipes/fetch_text.py --out $(AUDIO)
+	$(SUDO) apt-get install -y -qq espeak-ng flite
+	$(BIN)/pip install --quiet --disable-pip-version-check py-nanotts==0.1.1
+	$(BIN)/python recipes/make_speech.py --text $(AUDIO)/text/moby-dick.txt --out $(AUDIO)
+	$(BIN)/python recipes/make_voices.py --out $(AUDIO)/voices --packages runs/packages
 	for name in gru transformer; do \
 	  $(TRAIN) recipes/words-base-$$name.toml && $(TRAIN) recipes/words-$$name.toml \
 	    --init runs/words-base-$$name/model.safetensors || exit 1; \

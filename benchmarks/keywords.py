@@ -45,8 +45,7 @@ WAKE = {
 }  # fmt: skip
 COMMANDS = ("yes", "no", "up", "down")
 TEST_AUDIO = (
-    "flight-of-the-amazon-queen", "fillets-ng-data-cs", "fillets-ng-data-nl", "warmux-data",
-    "asterisk-moh-opsound-wav", "xmoto-data",
+    "flight-of-the-amazon-queen", "warmux-data", "asterisk-moh-opsound-wav", "xmoto-data",
 )  # fmt: skip
 DEVELOPMENT_AUDIO = (
     "asterisk-core-sounds-it-wav", "asterisk-core-sounds-ru-wav", "ktuberling-data",

@@ -60,8 +60,8 @@ PACKAGES = {
         "1.0.2-6", "train", "GFDL-1.3", {"/voices/": SPEECH, "/Music/": MUSIC, "/Sounds/": EFFECTS}
     ),
     "flight-of-the-amazon-queen": Package("1.0.0-9", "test", "freeware", {"": SPEECH}),
-    "fillets-ng-data-cs": Package("1.0.1-1.1", "test", "GPL-2", {"": SPEECH}),
-    "fillets-ng-data-nl": Package("1.0.1-1.1", "test", "GPL-2", {"": SPEECH}),
+    "fillets-ng-data-cs": Package("1.0.1-1.1", "train", "GPL-2", {"": SPEECH}),
+    "fillets-ng-data-nl": Package("1.0.1-1.1", "train", "GPL-2", {"": SPEECH}),
     "warmux-data": Package("1:11.04.1+repack2-4", "test", "GPL-2", {"/music/": MUSIC, "": EFFECTS}),
     "asterisk-moh-opsound-wav": Package("2.03-1.1", "test", "CC-BY-SA", {"": MUSIC}),
     "xmoto-data": Package("0.6.1+repack-9", "test", "see its copyright file", {"Music": MUSIC}),

@@ -15,14 +15,18 @@ __all__ = ["SpecAugment", "active_region", "change_speed", "finish_batch"]
 
 Samples = npt.NDArray[np.float32]
 
+BELOW_PEAK_DB = (22.0, 19.0, 16.0, 13.0, 10.0, 7.0)
+"""How far below its loudest part a word may fall, tried in this order."""
+
 
 def active_region(
-    samples: Samples, sample_rate: int, below_peak_db: float = 22.0
+    samples: Samples, sample_rate: int, longest_s: float | None = None
 ) -> tuple[int, int]:
     """First and last sample of the loud part, with 0.12 s kept on both sides.
 
     A recording of one word is mostly the room around it; the word is where the 20 ms energy comes
-    within `below_peak_db` of the loudest 20 ms.
+    within 22 dB of the loudest 20 ms. Where that is longer than `longest_s`, the room is loud or
+    somebody goes on talking: then only what comes nearer to the loudest counts.
     """
     frame = sample_rate // 50
     count = len(samples) // frame
@@ -30,12 +34,14 @@ def active_region(
         return 0, len(samples)
     energy = np.square(samples[: count * frame]).reshape(count, frame).mean(axis=1)
     smooth = np.convolve(energy, np.ones(3) / 3, mode="same")
-    loud = np.flatnonzero(smooth >= smooth.max() * 10 ** (-below_peak_db / 10))
     margin = int(0.12 * sample_rate)
-    return (
-        max(0, int(loud[0]) * frame - margin),
-        min(len(samples), (int(loud[-1]) + 1) * frame + margin),
-    )
+    for below_peak_db in BELOW_PEAK_DB:
+        loud = np.flatnonzero(smooth >= smooth.max() * 10 ** (-below_peak_db / 10))
+        first = max(0, int(loud[0]) * frame - margin)
+        last = min(len(samples), (int(loud[-1]) + 1) * frame + margin)
+        if longest_s is None or last - first <= longest_s * sample_rate:
+            break
+    return first, last
 
 
 def change_speed(samples: Samples, factor: float) -> Samples:

@@ -54,7 +54,8 @@ class Augment:
     `speech_speed`, `reverse_p` and `overlay_p` change speech that holds no keyword: played at
     another speed, backwards (sounds of a voice in an order that no word has), or two recordings at
     once. They make many hours of negatives out of few. With `burst_p` only a burst of a word's
-    length is kept: else speech between two silences would mean a keyword.
+    length is kept: else speech between two silences would mean a keyword. `babble_p` is the
+    share of the noise that is other people talking.
     """
 
     seconds: float = 2.2
@@ -66,6 +67,7 @@ class Augment:
     burst_p: float = 0.0
     burst_seconds: tuple[float, float] = (0.3, 1.3)
     noise_p: float = 0.6
+    babble_p: float = 0.0
     snr_db: tuple[float, float] = (0.0, 30.0)
     floor_dbfs: tuple[float, float] = (-90.0, -50.0)
     room_p: float = 0.2

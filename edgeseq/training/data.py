@@ -27,8 +27,13 @@ Samples = npt.NDArray[np.float32]
 NEGATIVE = -1
 """Keyword target of a stretch that holds no keyword, be it silence or other speech."""
 SILENCE, UNKNOWN = 0, 1
-PARTIAL_P = 0.06
+PARTIAL_P = 0.08
 TAIL_SECONDS = 0.25
+LONGEST_WORD_S = 1.4
+ANSWER_BEFORE_END_S = 0.22
+"""A keyword may be answered from this long before its region ends, which keeps 0.12 s of margin."""
+EARLY_BEFORE_ANSWER_S = 0.1
+"""Frames up to this long before that hold part of a word, which is no keyword yet."""
 SPEECH_BELOW_PEAK_DB = 32.0
 
 
@@ -77,9 +82,12 @@ class AudioCorpora:
         ]
 
     def word(self, index: int) -> Samples:
-        """The loud part of a clip."""
+        """The loud part of a clip; where the clip is one word, no longer than words are."""
         if index not in self._regions:
-            self._regions[index] = active_region(self.store.read(index), self.rate)
+            one_word = self.corpus_of[index].role == "words"
+            self._regions[index] = active_region(
+                self.store.read(index), self.rate, LONGEST_WORD_S if one_word else None
+            )
         first, last = self._regions[index]
         return self.store.read(index, first, last - first)
 
@@ -111,6 +119,7 @@ class _AudioBatches(IterableDataset[Batch]):
         weights = np.array([p.corpus.weight for p in self.pools])
         self.shares = weights / weights.sum()
         self.noises = [i for p in corpora.pools(split, ("noise", "music")) for i in p.indices]
+        self.voices = [i for p in corpora.pools(split, ("speech",)) for i in p.indices]
         self.rooms = self._load_rooms()
 
     def _load_rooms(self) -> Tensor | None:
@@ -139,7 +148,9 @@ class _AudioBatches(IterableDataset[Batch]):
         gain = np.zeros(batch, np.float32)
         for row in range(batch):
             if self.noises and rng.random() < config.noise_p:
-                noise[row] = self.stretch(self.noises[rng.integers(len(self.noises))], rng)
+                babble = self.voices and rng.random() < config.babble_p
+                sources = self.voices if babble else self.noises
+                noise[row] = self.stretch(sources[rng.integers(len(sources))], rng)
                 power = float(np.sqrt(np.square(noise[row]).mean())) + 1e-6
                 wanted = max(float(levels[row]), 1e-3) * 10 ** (-rng.uniform(*config.snr_db) / 20)
                 gain[row] = wanted / power
@@ -167,8 +178,10 @@ class _AudioBatches(IterableDataset[Batch]):
 class KeywordBatches(_AudioBatches):
     """Stretches that hold one word, other speech, or noise.
 
-    A batch has `audio` `[B, T, hop]`, `target` `[B]` and `fresh` `[B]`: whether the row starts a
-    new stream or goes on from the same row of the batch before.
+    A batch has `audio` `[B, T, hop]`, `target` `[B]`, `fresh` `[B]`: whether the row starts a new
+    stream or goes on from the same row of the batch before; and `answer` `[B]`: the first frame in
+    which the keyword may be answered, 0 where any frame may. Frames before `early` `[B]` must not
+    answer, since the word is not over.
     """
 
     FRESH_P = 0.5
@@ -179,15 +192,19 @@ class KeywordBatches(_AudioBatches):
         clean = np.zeros((size, self.length), np.float32)
         levels = np.full(size, 0.02, np.float32)
         target = np.full(size, NEGATIVE, np.int64)
+        answer = np.zeros(size, np.int64)
         fresh = rng.random(size) < self.FRESH_P
+        per_second = self.rate / self.hop
         for row, choice in enumerate(rng.choice(len(self.pools), size, p=self.shares)):
             pool = self.pools[choice]
             label = list(pool.by_label)[rng.choice(len(pool.by_label), p=pool.label_shares)]
             index = pool.by_label[label][rng.integers(len(pool.by_label[label]))]
             if pool.corpus.role == "words":
-                clean[row], levels[row], target[row] = self._word(
+                clean[row], levels[row], target[row], end = self._word(
                     index, label, bool(fresh[row]), rng
                 )
+                if target[row] > UNKNOWN:
+                    answer[row] = max(0, int((end / self.rate - ANSWER_BEFORE_END_S) * per_second))
             else:
                 clean[row] = self._other(index, pool, rng)
                 sounding = max(1, np.count_nonzero(clean[row]))
@@ -198,6 +215,8 @@ class KeywordBatches(_AudioBatches):
             "audio": self.mixed(clean, levels, rng),
             "target": torch.from_numpy(target),
             "fresh": torch.from_numpy(fresh),
+            "answer": torch.from_numpy(answer),
+            "early": torch.from_numpy(answer) - round(EARLY_BEFORE_ANSWER_S * per_second),
         }
 
     def _other(self, index: int, pool: _Pool, rng: np.random.Generator) -> Samples:
@@ -222,8 +241,8 @@ class KeywordBatches(_AudioBatches):
 
     def _word(
         self, index: int, label: str, fresh: bool, rng: np.random.Generator
-    ) -> tuple[Samples, float, int]:
-        """One word at a random place, its level, and its target."""
+    ) -> tuple[Samples, float, int, int]:
+        """One word at a random place, its level, its target, and the sample where it ends."""
         word = change_speed(self.corpora.word(index), rng.uniform(*self.recipe.augment.speed))
         labels = self.recipe.labels
         target = labels.index(label) if label in labels else UNKNOWN
@@ -237,7 +256,7 @@ class KeywordBatches(_AudioBatches):
         start = int(rng.integers(earliest, room - len(word) + 1))
         placed = np.zeros(self.length, np.float32)
         placed[start : start + len(word)] = word
-        return placed, float(np.sqrt(np.square(word).mean())), target
+        return placed, float(np.sqrt(np.square(word).mean())), target, start + len(word)
 
 
 class VadBatches(_AudioBatches):

@@ -14,7 +14,9 @@ SMOOTH_FRAMES = 4
 """Frames whose evidence is averaged, about the decoder's smoothing time."""
 
 
-def keyword_evidence(logits: Tensor, skip: Tensor | None = None) -> Tensor:
+def keyword_evidence(
+    logits: Tensor, first: Tensor | None = None, last: Tensor | None = None
+) -> Tensor:
     """Greatest smoothed log-ratio of each label to silence over time: `[B, T, V]` to `[B, V]`.
 
     A keyword says nothing about where in the stretch it was spoken, so the loss looks at the frame
@@ -23,14 +25,18 @@ def keyword_evidence(logits: Tensor, skip: Tensor | None = None) -> Tensor:
 
     Args:
         logits: scores per frame.
-        skip: frames at the start of each row `[B]` that must not count, since they may still hold
-            the answer to what came before.
+        first: first frame of each row `[B]` that counts; those before it may still hold the answer
+            to what came earlier, or part of a word.
+        last: end (exclusive) of the frames of each row `[B]` that count. A row in which none counts
+            gives no evidence for anything but silence.
     """
     ratio = (logits - logits[..., :1]).transpose(1, 2)
     smooth = functional.avg_pool1d(functional.pad(ratio, (SMOOTH_FRAMES - 1, 0)), SMOOTH_FRAMES, 1)
-    if skip is not None:
-        early = torch.arange(smooth.shape[-1])[None, None] < skip[:, None, None]
-        smooth = smooth.masked_fill(early, -1e4)
+    at = torch.arange(smooth.shape[-1])[None, None]
+    if first is not None:
+        smooth = smooth.masked_fill(at < first[:, None, None], -1e4)
+    if last is not None:
+        smooth = smooth.masked_fill(at >= last[:, None, None], -1e4)
     best = smooth.amax(dim=-1)
     return torch.cat([torch.zeros_like(best[:, :1]), best[:, 1:]], dim=1)
 

@@ -19,6 +19,9 @@ from .tasks import BYTES, KEYWORD
 __all__ = ["SequenceModule"]
 
 CARRY_SKIP_SECONDS = 0.3
+EARLY_SHARE = 0.5
+"""Weight of "no keyword before the word is over": else a model learns to answer at the first sound
+that tells its few words apart, and answers to every word that begins likewise."""
 
 
 class SequenceModule(lightning.LightningModule):
@@ -68,11 +71,14 @@ class SequenceModule(lightning.LightningModule):
             return {"loss": nats, "bits_per_byte": nats.detach() / math.log(2)}
         if self.recipe.task == KEYWORD:
             skip = torch.where(fresh, 0, self.skip_frames)
-            evidence = keyword_evidence(logits, skip)
+            evidence = keyword_evidence(logits, torch.maximum(skip, batch["answer"]))
+            early = keyword_evidence(logits, skip, batch["early"])
             best = evidence.argmax(dim=-1)
             right = torch.where(target == NEGATIVE, best <= 1, best == target)
+            loss = keyword_loss(evidence, target)
+            loss_early = keyword_loss(early, torch.full_like(target, NEGATIVE))
             return {
-                "loss": keyword_loss(evidence, target).mean(),
+                "loss": (loss + EARLY_SHARE * loss_early).mean(),
                 "error": 1 - right.float().mean(),
             }
         loss = vad_loss(logits, target)

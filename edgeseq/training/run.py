@@ -29,6 +29,7 @@ from .tasks import BYTES, KEYWORD
 __all__ = ["train"]
 
 LAST = "last"
+HEAD = "layers.head."
 VALIDATION_BATCHES = 6
 VALIDATION_SEED = 10_000
 
@@ -116,7 +117,7 @@ def train(
     data = _Data(recipe, roots, cache)
     module = SequenceModule(recipe)
     if init is not None:
-        start_from(module.model, init)
+        start_from(module.model, recipe.labels, init)
     elif isinstance(recipe.model.frontend, LogMelConfig) and not last.exists():
         _fit_frontend(module, data)
     trainer = _trainer(recipe, out, progress)
@@ -136,18 +137,30 @@ def train(
     return path
 
 
-def start_from(model: Chain, path: Path) -> None:
-    """Copy the weights of a checkpoint that fit by name and shape.
+def start_from(model: Chain, labels: tuple[str, ...], path: Path) -> None:
+    """Copy the weights of a checkpoint that fit by name and shape, and of its head by label.
 
     Raises:
-        ConfigError: none of them fits.
+        ConfigError: no weight of the encoder fits.
     """
     own = model.state_dict()
-    given = load_checkpoint(path).model.state_dict()
-    fitting = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
+    checkpoint = load_checkpoint(path)
+    given = checkpoint.model.state_dict()
+    known = tuple(checkpoint.facts["labels"])
+    fitting = {
+        k: v
+        for k, v in given.items()
+        if k in own and own[k].shape == v.shape and (known == labels or not k.startswith(HEAD))
+    }
     if not any(k.startswith("layers.encoder.") for k in fitting):
         raise ConfigError(f"{path}: no weight fits this recipe's model; it is another architecture")
     model.load_state_dict({**own, **fitting})
+    shared = [label for label in labels if label in known]
+    rows, from_rows = ([of.index(label) for label in shared] for of in (labels, known))
+    for name in own:
+        fits = name in given and own[name].shape[1:] == given[name].shape[1:]
+        if name.startswith(HEAD) and name not in fitting and fits:
+            own[name][rows] = given[name][from_rows]
 
 
 def _fit_frontend(module: SequenceModule, data: _Data) -> None:

@@ -99,6 +99,24 @@ def test_keyword_batches_hold_what_their_target_says(root: Path, tmp_path: Path)
     assert seen == {0, 2, 3, NEGATIVE}
 
 
+def test_a_keyword_may_be_answered_only_when_it_is_nearly_over(root: Path, tmp_path: Path) -> None:
+    plan = recipe(noise_p=0.0, room_p=0.0, band_limit_p=0.0, floor_dbfs=[-120.0, -120.0])
+    batches = KeywordBatches(plan, AudioCorpora(plan, [root], tmp_path / "cache"), "train", 1)
+    batch = next(iter(batches))
+    assert bool((batch["early"] < batch["answer"]).all())
+    for audio, target, answer in zip(
+        batch["audio"], batch["target"].tolist(), batch["answer"].tolist(), strict=True
+    ):
+        if target in (NEGATIVE, 0):
+            assert answer == 0
+            continue
+        power = audio.square().mean(dim=1)
+        loud = torch.nonzero(power > power.max() / 100).flatten()
+        # The region keeps 0.12 s after the word, and the answer may come 0.22 s before its end.
+        seconds = (int(loud[-1]) - answer) * 320 / RATE
+        assert 0.02 <= seconds <= 0.18
+
+
 def test_noise_is_mixed_at_the_wanted_ratio(root: Path, tmp_path: Path) -> None:
     plan = recipe(
         noise_p=1.0, snr_db=[10.0, 10.0], room_p=0.0, band_limit_p=0.0, gain_db=[0.0, 0.0],
@@ -138,6 +156,15 @@ def test_the_loud_part_is_found_and_speed_changes_length() -> None:
     assert 6000 - 0.16 * RATE <= first <= 6000
     assert 9000 <= last <= 9000 + 0.16 * RATE
     assert len(change_speed(samples, 1.25)) == 12800
+
+
+def test_a_long_loud_part_is_narrowed_to_what_is_loudest() -> None:
+    samples = np.full(3 * RATE, 0.02, np.float32)
+    samples[RATE : 2 * RATE] = 0.2
+    assert active_region(samples, RATE) == (0, 3 * RATE)
+    first, last = active_region(samples, RATE, 1.4)
+    assert RATE - 0.16 * RATE <= first <= RATE
+    assert 2 * RATE <= last <= 2.16 * RATE
 
 
 def test_splits_keep_speakers_apart_and_strangers_out(root: Path, tmp_path: Path) -> None:
@@ -197,6 +224,10 @@ def test_evidence_ignores_skipped_frames_and_negatives_take_either() -> None:
     logits[0, 2:6, 2] = 9.0
     assert keyword_evidence(logits)[0, 2] == pytest.approx(9.0)
     assert keyword_evidence(logits, torch.tensor([12]))[0, 2] == pytest.approx(0.0)
+    assert keyword_evidence(logits, last=torch.tensor([6]))[0, 2] == pytest.approx(9.0)
+    assert keyword_evidence(logits, last=torch.tensor([3]))[0, 2] == pytest.approx(2.25)
+    nothing = keyword_evidence(logits, last=torch.tensor([-3]))
+    assert nothing.argmax() == 0, "a row in which no frame counts speaks for silence alone"
     evidence = torch.tensor([[0.0, 5.0, -5.0], [0.0, -5.0, -5.0], [0.0, -5.0, 5.0]])
     loss = keyword_loss(evidence, torch.full((3,), NEGATIVE))
     assert loss[0] < 0.01
