@@ -41,13 +41,17 @@ def logits_of(session: Session, samples: Samples, lead: float = LEAD_SECONDS) ->
 
 
 def clip_label(logits: Samples) -> int:
-    """The label that a clip speaks most clearly for: greatest smoothed log-ratio to silence."""
-    ratio = logits - logits[:, :1]
+    """The label of a clip: the keyword that a frame gives at least half its probability, else
+    unknown if a frame does, else silence; each over the mean of the newest logits.
+    """
     kernel = np.ones(SMOOTH_FRAMES) / SMOOTH_FRAMES
-    smooth = np.apply_along_axis(np.convolve, 0, ratio, kernel)[: len(ratio)]
-    best = smooth.max(axis=0)
-    best[0] = 0.0
-    return int(best.argmax())
+    smooth = np.apply_along_axis(np.convolve, 0, logits, kernel)[: len(logits)]
+    smooth = np.exp(smooth - smooth.max(axis=1, keepdims=True))
+    best = (smooth / smooth.sum(axis=1, keepdims=True)).max(axis=0)
+    keyword = 2 + int(best[2:].argmax())
+    if best[keyword] >= 0.5:
+        return keyword
+    return int(best[1] >= 0.5)
 
 
 def detections(session: Session, logits: Samples, thresholds: dict[str, float]) -> list[Keyword]:

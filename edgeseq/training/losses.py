@@ -2,51 +2,58 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .data import NEGATIVE
+from .data import NEGATIVE, SILENCE, UNKNOWN
 
-__all__ = ["byte_loss", "keyword_evidence", "keyword_loss", "vad_loss"]
+__all__ = ["byte_loss", "keyword_loss", "smoothed_log_p", "vad_loss"]
 
 SMOOTH_FRAMES = 4
-"""Frames whose evidence is averaged, about the decoder's smoothing time."""
+"""Frames whose scores are averaged, about the decoder's smoothing time."""
 
 
-def keyword_evidence(
-    logits: Tensor, first: Tensor | None = None, last: Tensor | None = None
-) -> Tensor:
-    """Greatest smoothed log-ratio of each label to silence over time: `[B, T, V]` to `[B, V]`.
+def smoothed_log_p(logits: Tensor) -> Tensor:
+    """Log-probabilities `[B, T, V]` of logits averaged over the newest frames."""
+    past = functional.pad(logits.transpose(1, 2), (SMOOTH_FRAMES - 1, 0), mode="replicate")
+    return functional.avg_pool1d(past, SMOOTH_FRAMES, 1).transpose(1, 2).log_softmax(dim=-1)
 
-    A keyword says nothing about where in the stretch it was spoken, so the loss looks at the frame
-    that speaks loudest for each label (max-pooling loss, Sun et al. 2016). Silence is 0 by
-    construction.
+
+def keyword_loss(
+    log_p: Tensor, target: Tensor, first: Tensor, answer: Tensor, early: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Loss and whether the answer is right, per row `[B]`.
+
+    A keyword says nothing about the frame in which it is known, so the frame that speaks loudest
+    for it counts (max-pooling loss, Sun et al. 2016), among those that end the word. In every other
+    frame no keyword may be heard, and the worst such frame counts: a detector that runs all day
+    fires on its worst frame, whatever it says in the next.
 
     Args:
-        logits: scores per frame.
-        first: first frame of each row `[B]` that counts; those before it may still hold the answer
-            to what came earlier, or part of a word.
-        last: end (exclusive) of the frames of each row `[B]` that count. A row in which none counts
-            gives no evidence for anything but silence.
+        log_p: `smoothed_log_p` of the scores, `[B, T, V]`; label 0 is silence, 1 unknown.
+        target: label of each row, or NEGATIVE: no keyword, be it silence or other speech.
+        first: first frame of each row that counts; those before may answer what came earlier.
+        answer: first frame in which the row's own label may be answered.
+        early: end (exclusive) of the frames in which it must not be.
     """
-    ratio = (logits - logits[..., :1]).transpose(1, 2)
-    smooth = functional.avg_pool1d(functional.pad(ratio, (SMOOTH_FRAMES - 1, 0)), SMOOTH_FRAMES, 1)
-    at = torch.arange(smooth.shape[-1])[None, None]
-    if first is not None:
-        smooth = smooth.masked_fill(at < first[:, None, None], -1e4)
-    if last is not None:
-        smooth = smooth.masked_fill(at >= last[:, None, None], -1e4)
-    best = smooth.amax(dim=-1)
-    return torch.cat([torch.zeros_like(best[:, :1]), best[:, 1:]], dim=1)
-
-
-def keyword_loss(evidence: Tensor, target: Tensor) -> Tensor:
-    """Cross entropy `[B]`; a NEGATIVE target accepts silence and unknown alike."""
-    log_p = functional.log_softmax(evidence, dim=-1)
-    known = functional.nll_loss(log_p, target.clamp_min(0), reduction="none")
-    either = -torch.logsumexp(log_p[:, :2], dim=-1)
-    return torch.where(target == NEGATIVE, either, known)
+    at = torch.arange(log_p.shape[1])[None]
+    counts = at >= first[:, None]
+    known, keyword = target != NEGATIVE, target > UNKNOWN
+    own = log_p.gather(2, target.clamp_min(0)[:, None, None].expand(*log_p.shape[:2], 1))[..., 0]
+    no_word = log_p[..., : UNKNOWN + 1].logsumexp(dim=-1)
+    late = keyword[:, None] & (at >= early[:, None])
+    allowed = torch.where(late, torch.logaddexp(no_word, own), no_word)
+    allowed = torch.where((target == SILENCE)[:, None], own, allowed)
+    worst = (-allowed).masked_fill(~counts, 0.0).amax(dim=1)
+    heard = counts & (at >= answer[:, None])
+    best = own.masked_fill(~heard, -1e4).amax(dim=1)
+    spoken = known & (target != SILENCE)
+    half = math.log(2.0)
+    right = (worst < half) & (~keyword | (best > -half))
+    return worst + torch.where(spoken, -best, 0.0), right
 
 
 def vad_loss(logits: Tensor, target: Tensor) -> Tensor:

@@ -12,16 +12,13 @@ from torch import Tensor
 from ..models import LogMelConfig, State
 from .augment import SpecAugment
 from .config import Recipe
-from .data import NEGATIVE, Batch
-from .losses import byte_loss, keyword_evidence, keyword_loss, vad_loss
+from .data import Batch
+from .losses import byte_loss, keyword_loss, smoothed_log_p, vad_loss
 from .tasks import BYTES, KEYWORD
 
 __all__ = ["SequenceModule"]
 
 CARRY_SKIP_SECONDS = 0.3
-EARLY_SHARE = 0.5
-"""Weight of "no keyword before the word is over": else a model learns to answer at the first sound
-that tells its few words apart, and answers to every word that begins likewise."""
 
 
 class SequenceModule(lightning.LightningModule):
@@ -71,16 +68,10 @@ class SequenceModule(lightning.LightningModule):
             return {"loss": nats, "bits_per_byte": nats.detach() / math.log(2)}
         if self.recipe.task == KEYWORD:
             skip = torch.where(fresh, 0, self.skip_frames)
-            evidence = keyword_evidence(logits, torch.maximum(skip, batch["answer"]))
-            early = keyword_evidence(logits, skip, batch["early"])
-            best = evidence.argmax(dim=-1)
-            right = torch.where(target == NEGATIVE, best <= 1, best == target)
-            loss = keyword_loss(evidence, target)
-            loss_early = keyword_loss(early, torch.full_like(target, NEGATIVE))
-            return {
-                "loss": (loss + EARLY_SHARE * loss_early).mean(),
-                "error": 1 - right.float().mean(),
-            }
+            loss, right = keyword_loss(
+                smoothed_log_p(logits), target, skip, batch["answer"], batch["early"]
+            )
+            return {"loss": loss.mean(), "error": 1 - right.float().mean()}
         loss = vad_loss(logits, target)
         return {"loss": loss, "error": (logits.argmax(-1) != target).float().mean()}
 

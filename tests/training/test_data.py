@@ -21,7 +21,7 @@ from edgeseq.training.data import (
     VadBatches,
     speech_frames,
 )
-from edgeseq.training.losses import keyword_evidence, keyword_loss
+from edgeseq.training.losses import keyword_loss, smoothed_log_p
 
 RATE = 16000
 
@@ -219,20 +219,50 @@ def test_text_batches_go_on_where_they_stopped(tmp_path: Path) -> None:
     assert torch.equal(first[:, -1], second[:, 0])
 
 
-def test_evidence_ignores_skipped_frames_and_negatives_take_either() -> None:
-    logits = torch.zeros(1, 20, 4)
-    logits[0, 2:6, 2] = 9.0
-    assert keyword_evidence(logits)[0, 2] == pytest.approx(9.0)
-    assert keyword_evidence(logits, torch.tensor([12]))[0, 2] == pytest.approx(0.0)
-    assert keyword_evidence(logits, last=torch.tensor([6]))[0, 2] == pytest.approx(9.0)
-    assert keyword_evidence(logits, last=torch.tensor([3]))[0, 2] == pytest.approx(2.25)
-    nothing = keyword_evidence(logits, last=torch.tensor([-3]))
-    assert nothing.argmax() == 0, "a row in which no frame counts speaks for silence alone"
-    evidence = torch.tensor([[0.0, 5.0, -5.0], [0.0, -5.0, -5.0], [0.0, -5.0, 5.0]])
-    loss = keyword_loss(evidence, torch.full((3,), NEGATIVE))
-    assert loss[0] < 0.01
-    assert loss[1] < 0.02
-    assert loss[2] > 4
+def spoken(*runs: tuple[int, int, int]) -> torch.Tensor:
+    """Scores `[1, 40, 4]` that say silence but in runs (first frame, end, label)."""
+    logits = torch.zeros(1, 40, 4)
+    logits[..., 0] = 9.0
+    for first, end, label in runs:
+        logits[0, first:end, 0] = 0.0
+        logits[0, first:end, label] = 9.0
+    return logits
+
+
+@pytest.mark.parametrize(
+    ("runs", "target", "right"),
+    [
+        ([(24, 34, 2)], 2, True),
+        ([(24, 34, 3)], 2, False),
+        ([(4, 14, 2)], 2, False),  # before the word is over
+        ([(4, 14, 2), (24, 34, 2)], 2, False),  # as well as after
+        ([(4, 14, 1), (24, 34, 2)], 2, True),  # part of a word is an unknown word
+        ([(12, 18, 2)], 2, False),  # frames between early and answer are free, but no answer
+        ([], 2, False),
+        ([], NEGATIVE, True),
+        ([(4, 14, 1)], NEGATIVE, True),
+        ([(4, 14, 3)], NEGATIVE, False),
+        ([(4, 14, 3), (20, 34, 1)], NEGATIVE, False),  # "unknown" later does not unsay it
+        ([(4, 14, 1)], 0, False),
+        ([], 0, True),
+    ],
+)
+def test_keyword_loss_is_low_where_a_detector_would_be_right(
+    runs: list[tuple[int, int, int]], target: int, right: bool
+) -> None:
+    answer = 20 if target > 1 else 0
+    loss, judged = keyword_loss(
+        smoothed_log_p(spoken(*runs)), torch.tensor([target]), torch.tensor([0]),
+        torch.tensor([answer]), torch.tensor([answer - 5]),
+    )  # fmt: skip
+    assert bool(judged) is right
+    assert (float(loss) < 0.1) is right
+
+
+def test_frames_that_may_answer_what_came_before_are_passed_over() -> None:
+    log_p = smoothed_log_p(spoken((0, 5, 3)))
+    rows = torch.tensor([NEGATIVE]), torch.tensor([10]), torch.tensor([0]), torch.tensor([-5])
+    assert float(keyword_loss(log_p, *rows)[0]) < 0.1
 
 
 def test_speed_defaults_stay_in_order() -> None:
