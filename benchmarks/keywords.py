@@ -5,7 +5,8 @@
 (a) wake words of the test split (recipes/splits/wake.tsv) under held-out real noise at 10 dB: miss
     rate per word at the model's own thresholds, and false alarms per hour on the test packages of
     recipes/fetch_audio.py plus the test split of the spoken orders;
-(b) Speech Commands, official test clips: yes, no, up, down, unknown, silence.
+(b) Speech Commands, official test clips: yes, no, up, down, unknown, silence. A clip is the keyword
+    that some frame gives at least half of the probability, else unknown or silence.
 
 With --choose the thresholds are chosen, on recordings that neither training nor the test uses, and
 printed as TOML for the recipe.
