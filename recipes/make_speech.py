@@ -25,8 +25,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 import soxr
+from flac import RATE, write
 
-RATE = 16000
 Samples = npt.NDArray[np.float32]
 ACCENTS = (
     "en-us", "en-us", "en-gb", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-rp", "en-gb-x-gbcwmd",
@@ -121,16 +121,7 @@ def make_word(label: str, number: int, out: Path, variants: list[str]) -> None:
     if path.exists():
         return
     rng = np.random.default_rng((12, number, *label.encode()))
-    path.parent.mkdir(parents=True, exist_ok=True)
     write(path, levelled(speak(label, engine, variants, rng), rng))
-
-
-def write(path: Path, samples: Samples) -> float:
-    """Write a FLAC file whole or not at all."""
-    partial = path.with_suffix(".part")
-    soundfile.write(partial, samples, RATE, format="FLAC", subtype="PCM_16")
-    partial.replace(path)
-    return len(samples) / RATE
 
 
 def usable(text: str, labels: list[str]) -> tuple[list[str], list[str]]:
@@ -161,7 +152,6 @@ def main() -> None:
     lines, words = usable(options.text.read_text(encoding="utf-8"), labels)
     variants = espeak_variants()
     sentences = options.out / "sentences"
-    sentences.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor() as pool:
         tasks = [
             pool.submit(make_word, label, n, options.out / "spoken", variants)

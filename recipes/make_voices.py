@@ -19,7 +19,6 @@ import argparse
 import hashlib
 import json
 import multiprocessing
-import os
 import re
 import subprocess
 import sys
@@ -31,10 +30,10 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import soundfile
 import soxr
+from flac import RATE, write
 
-RATE, MODEL_RATE = 16000, 24000
+MODEL_RATE = 24000
 SEED = 1
 FRAME = RATE // 100
 PAD = RATE // 10
@@ -237,16 +236,11 @@ class Speaker:
 speakers: dict[Path, Speaker] = {}
 
 
-def write(packages: Path, clip: Clip) -> float:
-    """Write one clip, whole or not at all; returns its seconds."""
+def make(packages: Path, clip: Clip) -> float:
+    """Make one clip; returns its seconds."""
     if packages not in speakers:
         speakers[packages] = Speaker(packages)
-    audio = speakers[packages].speak(clip)
-    clip.path.parent.mkdir(parents=True, exist_ok=True)
-    partial = clip.path.with_suffix(f".{os.getpid()}.part")
-    soundfile.write(partial, audio, RATE, subtype="PCM_16", format="FLAC")
-    partial.replace(clip.path)
-    return len(audio) / RATE
+    return write(clip.path, speakers[packages].speak(clip))
 
 
 def main() -> None:
@@ -266,7 +260,7 @@ def main() -> None:
     missing = [(options.packages, clip) for clip in clips if not clip.path.exists()]
     print(f"{len(voices)} voices, {len(clips)} clips, {len(missing)} to make", file=sys.stderr)
     with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
-        seconds = pool.starmap(write, missing, chunksize=1)
+        seconds = pool.starmap(make, missing, chunksize=1)
     print(f"made {len(seconds)} clips, {sum(seconds) / 60:.1f} min", file=sys.stderr)
 
 

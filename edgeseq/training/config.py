@@ -175,12 +175,15 @@ def _read(path: Path) -> dict[str, Any]:
     base = values.pop("extends", None)
     if base is None:
         return values
-    merged = _read(path.parent / str(base))
-    for key, value in values.items():
-        under = merged.get(key)
-        merged[key] = (
-            {**under, **value} if isinstance(under, dict) and isinstance(value, dict) else value
-        )
+    return _laid_over(_read(path.parent / str(base)), values)
+
+
+def _laid_over(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`under` with the values of `over`, table by table; a list is replaced as a whole."""
+    merged = {**under, **over}
+    for key in under.keys() & over.keys():
+        if isinstance(under[key], dict) and isinstance(over[key], dict):
+            merged[key] = _laid_over(under[key], over[key])
     return merged
 
 

@@ -66,6 +66,15 @@ def test_extends_lays_one_recipe_over_another(tmp_path: Path) -> None:
     assert recipe.labels == ("_silence_", "_unknown_", "yes", "no")
 
 
+def test_extends_reaches_tables_inside_tables(tmp_path: Path) -> None:
+    base = GOOD + "\n[decoding]\nflush_s = 0.5\n[decoding.thresholds]\nyes = 0.4\nno = 0.4\n"
+    (tmp_path / "base.toml").write_text(base, encoding="utf-8")
+    own = 'extends = "base.toml"\n[decoding.thresholds]\nno = 0.9\n'
+    (tmp_path / "own.toml").write_text(own, encoding="utf-8")
+    decoding = Recipe.load(tmp_path / "own.toml").decoding
+    assert decoding == {"flush_s": 0.5, "thresholds": {"yes": 0.4, "no": 0.9}}
+
+
 def test_missing_recipe_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml: cannot be read"):
         Recipe.load(tmp_path / "none.toml")
