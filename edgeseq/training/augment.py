@@ -47,11 +47,17 @@ def active_region(
 def change_speed(samples: Samples, factor: float) -> Samples:
     """Play faster (`factor` > 1) or slower; pitch moves along, as with another speaker.
 
-    Linear interpolation is enough here: the features end at a quarter of the sample rate.
+    Cubic (Catmull-Rom) interpolation: a straight line between samples would take 4 dB off all that
+    lies above 5 kHz, and off training clips only.
     """
     count = max(1, int(len(samples) / factor))
-    at = np.arange(count, dtype=np.float32) * np.float32(factor)
-    return np.asarray(np.interp(at, np.arange(len(samples)), samples), dtype=np.float32)
+    at = np.arange(count, dtype=np.float64) * factor
+    index = at.astype(np.int64)
+    f = (at - index).astype(np.float32)
+    padded = np.pad(samples, (1, 3), mode="edge")
+    a, b, c, d = (padded[index + i] for i in range(4))
+    cubic = b + 0.5 * f * (c - a + f * (2 * a - 5 * b + 4 * c - d + f * (3 * (b - c) + d - a)))
+    return np.asarray(cubic, dtype=np.float32)
 
 
 def finish_batch(

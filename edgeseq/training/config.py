@@ -16,6 +16,8 @@ __all__ = ["Augment", "Corpus", "Optimise", "Recipe"]
 
 T = TypeVar("T")
 
+OPTIMIZERS = ("adamw", "muon")
+
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
@@ -55,7 +57,8 @@ class Augment:
     another speed, backwards (sounds of a voice in an order that no word has), or two recordings at
     once. They make many hours of negatives out of few. With `burst_p` only a burst of a word's
     length is kept: else speech between two silences would mean a keyword. `babble_p` is the
-    share of the noise that is other people talking.
+    share of the noise that is other people talking. `hard_p` is the share of stretches without a
+    keyword that come from where the model that training starts from (--init) hears one.
     """
 
     seconds: float = 2.2
@@ -65,6 +68,7 @@ class Augment:
     reverse_p: float = 0.0
     overlay_p: float = 0.0
     burst_p: float = 0.0
+    hard_p: float = 0.0
     burst_seconds: tuple[float, float] = (0.3, 1.3)
     noise_p: float = 0.6
     babble_p: float = 0.0
@@ -85,8 +89,13 @@ class Augment:
 
 @dataclass(frozen=True, slots=True)
 class Optimise:
-    """AdamW with linear warm-up and cosine decay to zero, over a fixed number of steps."""
+    """Linear warm-up and cosine decay to zero, over a fixed number of steps.
 
+    `optimizer` is `adamw`, or `muon` for the encoder's matrices and AdamW for the rest: on keywords
+    300 steps of it leave a fifth less loss than 300 of AdamW.
+    """
+
+    optimizer: str = "adamw"
     steps: int = 4000
     batch: int = 64
     length: int = 256
@@ -97,6 +106,13 @@ class Optimise:
     ema: float = 0.998
     seed: int = 1
     validate_every: int = 500
+
+    def __post_init__(self) -> None:
+        """Refuse an optimiser that is not there."""
+        if self.optimizer not in OPTIMIZERS:
+            raise ConfigError(
+                f"train.optimizer is {self.optimizer!r}; allowed: {', '.join(OPTIMIZERS)}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

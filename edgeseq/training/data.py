@@ -18,15 +18,14 @@ from ..models import LogMelConfig
 from .augment import active_region, change_speed, finish_batch
 from .config import Corpus, Recipe
 from .corpora import TRAIN, Clip, ClipStore, find_below, read_corpus
+from .mining import HardStretches
+from .tasks import NEGATIVE, SILENCE, UNKNOWN
 
-__all__ = ["NEGATIVE", "AudioCorpora", "Batch", "ByteBatches", "KeywordBatches", "VadBatches"]
+__all__ = ["AudioCorpora", "Batch", "ByteBatches", "KeywordBatches", "VadBatches"]
 
 Batch = dict[str, Tensor]
 Samples = npt.NDArray[np.float32]
 
-NEGATIVE = -1
-"""Keyword target of a stretch that holds no keyword, be it silence or other speech."""
-SILENCE, UNKNOWN = 0, 1
 PARTIAL_P = 0.08
 TAIL_SECONDS = 0.25
 LONGEST_WORD_S = 1.4
@@ -185,6 +184,8 @@ class KeywordBatches(_AudioBatches):
     """
 
     FRESH_P = 0.5
+    hard: HardStretches | None = None
+    """Where a model has heard keywords that are none; `augment.hard_p` says how often they come."""
 
     def batch(self, rng: np.random.Generator) -> Batch:
         """One batch."""
@@ -222,6 +223,10 @@ class KeywordBatches(_AudioBatches):
     def _other(self, index: int, pool: _Pool, rng: np.random.Generator) -> Samples:
         """A stretch without a keyword; speech is changed so that no recording is heard twice."""
         config = self.recipe.augment
+        if pool.corpus.role != "noise" and self.hard and rng.random() < config.hard_p:
+            clip, start = self.hard.draw(rng)
+            part = self.corpora.store.read(clip, start, self.length)
+            return np.pad(part, (0, self.length - len(part)))
         heard = self.stretch(index, rng)
         if pool.corpus.role != "speech":
             return heard

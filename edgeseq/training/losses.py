@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .data import NEGATIVE, SILENCE, UNKNOWN
+from .tasks import NEGATIVE, SILENCE, UNKNOWN
 
 __all__ = ["byte_loss", "keyword_loss", "smoothed_log_p", "vad_loss"]
 

@@ -14,6 +14,7 @@ from .augment import SpecAugment
 from .config import Recipe
 from .data import Batch
 from .losses import byte_loss, keyword_loss, smoothed_log_p, vad_loss
+from .optimizer import optimizer_for
 from .tasks import BYTES, KEYWORD
 
 __all__ = ["SequenceModule"]
@@ -98,17 +99,9 @@ class SequenceModule(lightning.LightningModule):
         )  # fmt: skip
 
     def configure_optimizers(self) -> Any:
-        """AdamW (no decay on vectors), warm-up, cosine to zero."""
+        """The recipe's optimiser, with warm-up and then a cosine to zero."""
         o = self.recipe.optimise
-        matrices = [p for p in self.model.parameters() if p.dim() > 1]
-        vectors = [p for p in self.model.parameters() if p.dim() <= 1]
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": o.weight_decay},
-                {"params": vectors, "weight_decay": 0.0},
-            ],
-            lr=o.learning_rate,
-        )  # fmt: skip
+        optimizer = optimizer_for(self.model, o)
 
         def factor(step: int) -> float:
             if step < o.warmup_steps:

@@ -23,6 +23,7 @@ from .checkpoint import load_checkpoint, save_checkpoint
 from .config import Recipe
 from .corpora import TRAIN, VALIDATION
 from .data import AudioCorpora, Batch, ByteBatches, KeywordBatches, VadBatches
+from .mining import HardStretches, find_hard
 from .module import SequenceModule
 from .tasks import BYTES, KEYWORD
 
@@ -41,12 +42,24 @@ class _Data(lightning.LightningDataModule):
         super().__init__()
         self.recipe, self.roots = recipe, roots
         self.corpora = None if recipe.task == BYTES else AudioCorpora(recipe, roots, cache)
+        self.hard: HardStretches | None = None
+
+    def mine(self, init: Path) -> None:
+        """Look for what the model of a checkpoint mistakes for keywords."""
+        data = self._set(TRAIN, seed=0)
+        if isinstance(data, KeywordBatches):
+            clips = [i for p in data.pools if p.corpus.role != "words" for i in p.indices]
+            model = load_checkpoint(init).model
+            self.hard = find_hard(model, data.corpora.store, clips, data.length, data.hop)
 
     def _set(self, split: str, seed: int) -> IterableDataset[Batch]:
         if self.corpora is None:
             return ByteBatches(self.recipe, self.roots, split, seed)
-        kind = KeywordBatches if self.recipe.task == KEYWORD else VadBatches
-        return kind(self.recipe, self.corpora, split, seed)
+        if self.recipe.task != KEYWORD:
+            return VadBatches(self.recipe, self.corpora, split, seed)
+        batches = KeywordBatches(self.recipe, self.corpora, split, seed)
+        batches.hard = self.hard if split == TRAIN else None
+        return batches
 
     def train_dataloader(self) -> DataLoader[Batch]:
         epoch = self.trainer.current_epoch if self.trainer else 0
@@ -116,6 +129,12 @@ def train(
     lightning.seed_everything(recipe.optimise.seed, verbose=False)
     data = _Data(recipe, roots, cache)
     module = SequenceModule(recipe)
+    if recipe.augment.hard_p:
+        if init is None:
+            raise ConfigError(
+                "augment.hard_p needs a checkpoint to listen with; name it with --init"
+            )
+        data.mine(init)
     if init is not None:
         start_from(module.model, recipe.labels, init)
     elif isinstance(recipe.model.frontend, LogMelConfig) and not last.exists():

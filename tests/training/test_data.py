@@ -14,7 +14,6 @@ from edgeseq.training.augment import active_region, change_speed
 from edgeseq.training.config import Augment, Corpus, Recipe
 from edgeseq.training.corpora import ClipStore, read_corpus
 from edgeseq.training.data import (
-    NEGATIVE,
     AudioCorpora,
     ByteBatches,
     KeywordBatches,
@@ -22,6 +21,7 @@ from edgeseq.training.data import (
     speech_frames,
 )
 from edgeseq.training.losses import keyword_loss, smoothed_log_p
+from edgeseq.training.tasks import NEGATIVE
 
 RATE = 16000
 

@@ -24,6 +24,7 @@ hidden = 16
 layers = 2
 dropout = 0.1
 [train]
+optimizer = "muon"
 steps = 300
 validate_every = 50
 batch = 8
