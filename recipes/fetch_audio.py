@@ -3,8 +3,9 @@
     python recipes/fetch_audio.py --out DATA [PACKAGE ...]
 
 writes `DATA/<package>/**.flac` with the package's copyright file beside it and `DATA/index.tsv`.
-The recipes learn from the packages of role train; those of role test are only ever listened to for
-false alarms. A package that is there already is passed over, so an interrupted run goes on.
+The recipes learn from the packages of role train. Those of the other roles are only listened to:
+thresholds are chosen on development, false alarms are counted on test. A package that is there
+already is passed over, so an interrupted run goes on.
 Needs apt-get and dpkg-deb (no root), and the extra edgeseq[train].
 """
 
@@ -18,6 +19,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,11 +53,21 @@ PACKAGES = {
     "asterisk-core-sounds-en-wav": Package("1.6.1-1", "train", "CC-BY-SA-3.0", PROMPTS),
     "asterisk-core-sounds-es-wav": Package("1.6.1-1", "train", "CC-BY-SA-3.0", PROMPTS),
     "asterisk-core-sounds-fr-wav": Package("1.6.1-1", "train", "CC-BY-SA-3.0", PROMPTS),
-    "asterisk-core-sounds-it-wav": Package("1.6.1-1", "train", "CC-BY-SA-3.0", PROMPTS),
-    "asterisk-core-sounds-ru-wav": Package("1.6.1-1", "train", "CC-BY-SA-3.0", PROMPTS),
+    "asterisk-core-sounds-it-wav": Package("1.6.1-1", "development", "CC-BY-SA-3.0", PROMPTS),
+    "asterisk-core-sounds-ru-wav": Package("1.6.1-1", "development", "CC-BY-SA-3.0", PROMPTS),
+    "asterisk-prompt-it-menardi-wav": Package(
+        "1:1.4.22+mm20110907-3.1", "development", "CC-BY-SA-3.0", PROMPTS
+    ),
+    "warzone2100-data": Package(
+        "4.3.3-3", "development", "GPL-2", {"/sfx/": EFFECTS, "/radclick/": EFFECTS, "": SPEECH}
+    ),
+    "gcin-voice": Package("0~20170223-3", "development", "CC-BY-3.0, GPL-3", {"": SPEECH}),
+    "freedroidrpg-data": Package(
+        "1.0-1", "development", "GPL-2", {"/music/": MUSIC, "_comments/": SPEECH, "": EFFECTS}
+    ),
     "tuxpaint-stamps-default": Package("2022.06.04-1", "train", "GPL-2", {"_desc": SPEECH}),
     "klettres-data": Package("4:22.12.3-1", "train", "GPL-2+", {"": SPEECH}),
-    "ktuberling-data": Package("4:22.12.3-1", "train", "GPL-2+", {"": SPEECH}),
+    "ktuberling-data": Package("4:22.12.3-1", "development", "GPL-2+", {"": SPEECH}),
     "hedgewars-data": Package(
         "1.0.2-6", "train", "GFDL-1.3", {"/voices/": SPEECH, "/Music/": MUSIC, "/Sounds/": EFFECTS}
     ),
@@ -83,12 +95,23 @@ def game_clips(archive: Path) -> Iterator[tuple[str, bytes]]:
             yield name, data[offset : offset + size]
 
 
+def zipped_clips(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """The recordings in a data file of Warzone 2100, which is a zip archive, by name."""
+    with zipfile.ZipFile(archive) as opened:
+        for name in sorted(opened.namelist()):
+            if Path(name).suffix.lower() in SUFFIXES:
+                yield name, opened.read(name)
+
+
 def recordings(folder: Path) -> Iterator[tuple[str, str, bytes]]:
     """Path for the kind, name to write, and content of every recording below a folder."""
     for path in sorted(folder.rglob("*")):
         if path.name == "queen.1c":
             for name, data in game_clips(path):
                 yield f"/{name}", Path(name).stem, data
+        elif path.suffix == ".wz":
+            for name, data in zipped_clips(path):
+                yield f"/{name}", "_".join(Path(name).with_suffix("").parts), data
         elif path.suffix.lower() in SUFFIXES and path.is_file():
             inside = path.relative_to(folder)
             name = "_".join(inside.with_suffix("").parts[3:]) or path.stem

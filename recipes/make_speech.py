@@ -3,9 +3,9 @@
     python recipes/make_speech.py --text DATA/text/moby-dick.txt --out DATA [--hours 12]
 
 writes `DATA/sentences/*.flac` (about a minute each, any words but the keywords of
-recipes/words.toml) and `DATA/spoken/<word>/*.flac` (each keyword in each engine). Real negatives
-are short of English; these hold every English sound sequence, in voices that a keyword is heard in
-too, so that the voice says nothing about the label. Never test on them.
+recipes/words-base.toml) and `DATA/spoken/<word>/*.flac` (each keyword in each engine). Real
+negatives are short of English; these hold every English sound sequence, in voices that a keyword is
+heard in too, so that the voice says nothing about the label. Never test on them.
 
 Needs espeak-ng and flite (`apt-get install espeak-ng flite`) and py-nanotts (SVOX Pico), besides
 the extra edgeseq[train]. A file that is there already is passed over.
@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=12.0, help="of sentences (default: 12)")
     parser.add_argument("--clips", type=int, default=90, help="of each keyword (default: 90)")
     options = parser.parse_args()
-    recipe = Path(__file__).parent / "words.toml"
+    recipe = Path(__file__).parent / "words-base.toml"
     labels: list[str] = tomllib.loads(recipe.read_text(encoding="utf-8"))["labels"]
     lines, words = usable(options.text.read_text(encoding="utf-8"), labels)
     variants = espeak_variants()
