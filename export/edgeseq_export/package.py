@@ -29,7 +29,7 @@ from edgeseq.spec import State, TensorSpec
 from edgeseq.training.checkpoint import Checkpoint
 
 from .graph import INPUT, NEXT_STATE, OUTPUT, STATE, export_graph
-from .quantize import count_ops, quantize, store_half
+from .quantize import count_ops, narrow_filters, quantize
 
 __all__ = ["export", "run_steps"]
 
@@ -84,7 +84,7 @@ def export(checkpoint: Checkpoint, path: Path, scheme: str = "int8", chunk: int 
     if path.suffix != ".onnx":
         raise ExportError(f"{path}: the file to write must end in .onnx")
     graph = export_graph(checkpoint.model, chunk)
-    store_half(graph)
+    narrow_filters(graph, scheme)
     graph = quantize(graph, scheme)
     manifest = _manifest(checkpoint, graph, scheme, chunk)
     entry = graph.metadata_props.add()

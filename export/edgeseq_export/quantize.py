@@ -20,10 +20,12 @@ from edgeseq.errors import ExportError
 
 from .graph import clean
 
-__all__ = ["SCHEMES", "OpCount", "count_ops", "quantize", "store_half"]
+__all__ = ["SCHEMES", "OpCount", "count_ops", "narrow_filters", "quantize"]
 
 SCHEMES = ("none", "int8")
 MEL_OP_TYPES = ("Log",)
+WIDENING = ("Cast", "Mul")
+FLOAT = onnx.TensorProto.FLOAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,9 @@ def count_ops(graph: onnx.ModelProto) -> OpCount:
     """Count the matrix products of a graph by kind."""
     constants = {i.name for i in graph.graph.initializer}
     # A constant that is stored narrower and widened when the file is loaded is a constant still.
-    constants |= {
-        n.output[0] for n in graph.graph.node if n.op_type == "Cast" and n.input[0] in constants
-    }
+    for node in graph.graph.node:
+        if node.op_type in WIDENING and set(node.input) <= constants:
+            constants.add(node.output[0])
     kinds: Counter[str] = Counter()
     for node in graph.graph.node:
         if node.op_type in ("MatMulInteger", "DynamicQuantizeMatMul"):
@@ -76,21 +78,31 @@ def _mel_products(graph: onnx.ModelProto) -> list[onnx.NodeProto]:
     return found
 
 
-def store_half(graph: onnx.ModelProto) -> None:
-    """Store the mel filters as float16; they are widened once, when the file is loaded.
+def narrow_filters(graph: onnx.ModelProto, scheme: str) -> None:
+    """Store the mel filters in fewer bytes; they are widened once, when the file is loaded.
 
-    Rounding moves a filter weight by at most 2^-11 of itself, 0.004 dB.
+    As float16 a weight moves by at most 2^-11 of itself, 0.004 dB. With the scheme int8 each band
+    has one scale, and a weight moves by at most 1/254 of the band's greatest.
     """
     for node in _mel_products(graph):
         table = next(i for i in graph.graph.initializer if i.name == node.input[1])
-        half = numpy_helper.from_array(
-            numpy_helper.to_array(table).astype(np.float16), table.name + "h"
-        )
-        widened = table.name
+        filters, wide = numpy_helper.to_array(table), table.name
         graph.graph.initializer.remove(table)
-        graph.graph.initializer.append(half)
-        cast = onnx.helper.make_node("Cast", [half.name], [widened], to=onnx.TensorProto.FLOAT)
-        graph.graph.node.insert(0, cast)
+        if scheme == "none":
+            narrow = numpy_helper.from_array(filters.astype(np.float16), wide + "n")
+            nodes = [onnx.helper.make_node("Cast", [narrow.name], [wide], to=FLOAT)]
+        else:
+            scale = filters.max(axis=0, keepdims=True) / np.float32(127)
+            narrow = numpy_helper.from_array(np.rint(filters / scale).astype(np.int8), wide + "n")
+            scales = numpy_helper.from_array(scale, wide + "s")
+            graph.graph.initializer.append(scales)
+            nodes = [
+                onnx.helper.make_node("Cast", [narrow.name], [wide + "c"], to=FLOAT),
+                onnx.helper.make_node("Mul", [wide + "c", scales.name], [wide]),
+            ]
+        graph.graph.initializer.append(narrow)
+        for n, made in enumerate(nodes):
+            graph.graph.node.insert(n, made)
 
 
 def _drop_zero_points(graph: onnx.ModelProto) -> None:

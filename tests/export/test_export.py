@@ -21,6 +21,7 @@ from edgeseq.models import (
     ModelConfig,
     TransformerConfig,
 )
+from edgeseq.models.frontend import mel_filters
 from edgeseq.runtime.proof import verify_golden
 from edgeseq.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from edgeseq_export.graph import export_graph
@@ -116,6 +117,32 @@ def test_int8_is_real_and_small(exported: tuple[Checkpoint, Path, Path]) -> None
     assert ops.integer == count_ops(onnx.load(float_file)).float_weights - mel
     if checkpoint.facts["name"] in ("gru", "lstm"):
         assert int8_file.stat().st_size <= 0.30 * float_file.stat().st_size
+
+
+def test_stored_mel_filters_are_close_and_cost_nothing_per_step(
+    exported: tuple[Checkpoint, Path, Path],
+) -> None:
+    """Each weight within 1/254 of its band's greatest (int8) or 2^-11 of itself (float16)."""
+    checkpoint, *files = exported
+    front = checkpoint.config.frontend
+    if not isinstance(front, LogMelConfig):
+        return
+    wanted = mel_filters(front)
+    limits = (2.0**-11 * wanted + 1e-7, np.broadcast_to(wanted.max(0) / 254 * 1.001, wanted.shape))
+    for path, limit in zip(files, limits, strict=True):
+        graph = onnx.load(path).graph
+        table = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
+        (narrow,) = (n for n, v in table.items() if v.shape == wanted.shape)
+        (cast,) = (n for n in graph.node if narrow in n.input)
+        stored = table[narrow].astype(np.float32)
+        widening = next(
+            (n for n in graph.node if cast.output[0] in n.input and n.op_type == "Mul"), None
+        )
+        if widening is not None:
+            stored = stored * table[widening.input[1]]
+            # Constants alone: the runtime folds it when it loads the file.
+            assert set(widening.input) <= {cast.output[0], *table}
+        assert (np.abs(stored - wanted) <= limit).all()
 
 
 def test_a_wrong_state_order_is_found(
