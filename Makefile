@@ -46,7 +46,7 @@ clean:
 	rm -rf $(VENV) build dist
 
 # Trains and exports the bundled models anew. DATA holds the sets that recipes/README.md names.
-RECIPES = words-gru words-transformer vad-gru bytes-gru bytes-transformer
+OTHERS = vad-gru bytes-gru bytes-transformer
 TRAIN = $(BIN)/edgeseq train --data $(DATA) --data $(AUDIO) --threads 1
 AUDIO ?= runs/data
 models: $(VENV)/dev.done
@@ -60,8 +60,8 @@ models: $(VENV)/dev.done
 	  $(TRAIN) recipes/words-base-$$name.toml && $(TRAIN) recipes/words-$$name.toml \
 	    --init runs/words-base-$$name/model.safetensors || exit 1; \
 	done
-	for name in $(RECIPES); do \
-	  $(TRAIN) recipes/$$name.toml && \
+	for name in $(OTHERS); do $(TRAIN) recipes/$$name.toml || exit 1; done
+	for name in words-gru words-transformer $(OTHERS); do \
 	  $(BIN)/edgeseq export runs/$$name/model.safetensors -o edgeseq/assets/$$name.onnx \
 	    --quantize int8 --decoding recipes/$$name.toml || exit 1; \
 	done

@@ -49,7 +49,8 @@ TEST_AUDIO = (
     "flight-of-the-amazon-queen", "warmux-data", "asterisk-moh-opsound-wav", "xmoto-data",
 )  # fmt: skip
 DEVELOPMENT_AUDIO = (
-    "asterisk-core-sounds-it-wav", "asterisk-core-sounds-ru-wav", "ktuberling-data",
+    "asterisk-core-sounds-it-wav", "asterisk-core-sounds-ru-wav", "asterisk-prompt-it-menardi-wav",
+    "freedroidrpg-data", "gcin-voice", "ktuberling-data", "warzone2100-data",
 )  # fmt: skip
 SPLITS = Path(__file__).parent.parent / "recipes" / "splits"
 SNR_DB = 10.0

@@ -13,12 +13,12 @@ import soxr
 from edgeseq import Keyword, Session
 from edgeseq.decode import KeywordDecoder
 from edgeseq.decoding import KeywordDecoding
+from edgeseq.training.losses import SMOOTH_FRAMES
 
 __all__ = ["clip_label", "detections", "logits_of", "mix_at", "read"]
 
 Samples = npt.NDArray[np.float32]
 RATE = 16000
-SMOOTH_FRAMES = 4
 LEAD_SECONDS, TAIL_SECONDS = 0.2, 0.5
 
 
