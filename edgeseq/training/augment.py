@@ -60,6 +60,26 @@ def change_speed(samples: Samples, factor: float) -> Samples:
     return np.asarray(cubic, dtype=np.float32)
 
 
+def coloured_noise(length: int, rate: int, rng: np.random.Generator) -> Samples:
+    """Noise of a random slope (0 to -9 dB an octave) and band that swells and fades, RMS 0.05.
+
+    Taps, engines, wind and rain are near it; a small model takes them for the fricatives of a word.
+    """
+    hertz = np.fft.rfftfreq(length, 1 / rate)
+    gain = np.maximum(hertz, 50.0) ** (-rng.uniform(0.0, 1.5))
+    low, high = 50.0 * 2 ** rng.uniform(0, 5), rate / 2 * 2 ** -rng.uniform(0, 1.5)
+    gain *= ((hertz > low) & (hertz < max(high, 2 * low))) + 0.03
+    phases = rng.standard_normal((2, len(hertz)))
+    noise = np.fft.irfft(gain * (phases[0] + 1j * phases[1]), n=length)
+    swells = np.interp(
+        np.arange(length) / length,
+        np.linspace(0, 1, 12),
+        rng.uniform(-1, 1, 12) * rng.uniform(0, 20),
+    )
+    noise *= 10 ** (swells / 20)
+    return np.asarray(0.05 * noise / np.sqrt(np.square(noise).mean()), dtype=np.float32)
+
+
 def finish_batch(
     clean: Tensor,
     noise: Tensor,

@@ -53,12 +53,13 @@ class Corpus:
 class Augment:
     """Random changes to a training clip; each `*_p` is a probability, each pair a uniform range.
 
-    `speech_speed`, `reverse_p` and `overlay_p` change speech that holds no keyword: played at
-    another speed, backwards (sounds of a voice in an order that no word has), or two recordings at
-    once. They make many hours of negatives out of few. With `burst_p` only a burst of a word's
-    length is kept: else speech between two silences would mean a keyword. `babble_p` is the
-    share of the noise that is other people talking. `hard_p` is the share of stretches without a
-    keyword that come from where the model that training starts from (--init) hears one.
+    `speech_speed`, `reverse_p` and `overlay_p` change speech and noise that hold no keyword: played
+    at another speed, backwards (sounds of a voice in an order that no word has), or two recordings
+    at once; `coloured_p` is the share of noise that is made up instead. They make many hours of
+    negatives out of few. With `burst_p` only a burst of a word's length is kept: else speech
+    between two silences would mean a keyword. `babble_p` is the share of the noise that is other
+    people talking. `hard_p` is the share of stretches without a keyword that come from where the
+    model that training starts from (--init) hears one.
     """
 
     seconds: float = 2.2
@@ -67,6 +68,7 @@ class Augment:
     speech_speed: tuple[float, float] = (1.0, 1.0)
     reverse_p: float = 0.0
     overlay_p: float = 0.0
+    coloured_p: float = 0.0
     burst_p: float = 0.0
     hard_p: float = 0.0
     burst_seconds: tuple[float, float] = (0.3, 1.3)

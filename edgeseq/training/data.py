@@ -15,7 +15,7 @@ from torch.utils.data import IterableDataset
 
 from ..errors import ConfigError
 from ..models import LogMelConfig
-from .augment import active_region, change_speed, finish_batch
+from .augment import active_region, change_speed, coloured_noise, finish_batch
 from .config import Corpus, Recipe
 from .corpora import TRAIN, Clip, ClipStore, find_below, read_corpus
 from .mining import HardStretches
@@ -221,14 +221,16 @@ class KeywordBatches(_AudioBatches):
         }
 
     def _other(self, index: int, pool: _Pool, rng: np.random.Generator) -> Samples:
-        """A stretch without a keyword; speech is changed so that no recording is heard twice."""
+        """A stretch without a keyword, changed so that no recording is heard twice."""
         config = self.recipe.augment
+        if pool.corpus.role == "noise" and rng.random() < config.coloured_p:
+            return coloured_noise(self.length, self.rate, rng)
         if pool.corpus.role != "noise" and self.hard and rng.random() < config.hard_p:
             clip, start = self.hard.draw(rng)
             part = self.corpora.store.read(clip, start, self.length)
             return np.pad(part, (0, self.length - len(part)))
         heard = self.stretch(index, rng)
-        if pool.corpus.role != "speech":
+        if pool.corpus.role == "music":
             return heard
         if rng.random() < config.overlay_p:
             more = pool.indices[rng.integers(len(pool.indices))]
@@ -236,7 +238,7 @@ class KeywordBatches(_AudioBatches):
         heard = np.resize(change_speed(heard, rng.uniform(*config.speech_speed)), self.length)
         if rng.random() < config.reverse_p:
             heard = heard[::-1]
-        if rng.random() >= config.burst_p:
+        if pool.corpus.role == "noise" or rng.random() >= config.burst_p:
             return heard
         size = min(self.length, round(rng.uniform(*config.burst_seconds) * self.rate))
         start = int(rng.integers(self.length - size + 1))

@@ -10,7 +10,7 @@ import soundfile
 import torch
 
 from edgeseq.errors import ConfigError
-from edgeseq.training.augment import active_region, change_speed
+from edgeseq.training.augment import active_region, change_speed, coloured_noise
 from edgeseq.training.config import Augment, Corpus, Recipe
 from edgeseq.training.corpora import ClipStore, read_corpus
 from edgeseq.training.data import (
@@ -269,3 +269,35 @@ def test_speed_defaults_stay_in_order() -> None:
     plan = Augment()
     for pair in (plan.speed, plan.snr_db, plan.gain_db, plan.floor_dbfs, plan.band_limit_hz):
         assert pair[0] < pair[1]
+
+
+def test_made_up_noise_is_level_and_never_twice_the_same() -> None:
+    rng = np.random.default_rng(5)
+    made = [coloured_noise(RATE, RATE, rng) for _ in range(40)]
+    for noise in made:
+        assert noise.dtype == np.float32
+        assert np.sqrt(np.square(noise).mean()) == pytest.approx(0.05, rel=1e-3)
+    hertz = np.fft.rfftfreq(RATE, 1 / RATE)
+    power = [np.square(np.abs(np.fft.rfft(n))) for n in made]
+    centres = [float((hertz * p).sum() / p.sum()) for p in power]
+    assert min(centres) < 500
+    assert max(centres) > 1500
+
+
+def test_noise_is_varied_too(root: Path, tmp_path: Path) -> None:
+    """Two hours of noise, heard unchanged for 16,000 steps, are learnt by heart."""
+    plain = recipe(noise_p=0.0, room_p=0.0, band_limit_p=0.0)
+    varied = recipe(
+        noise_p=0.0, room_p=0.0, band_limit_p=0.0, speech_speed=[1.5, 1.6], coloured_p=0.5
+    )
+
+    def peaks(plan: Recipe) -> list[float]:
+        batches = KeywordBatches(plan, AudioCorpora(plan, [root], tmp_path / "cache"), "train", 1)
+        batch = next(iter(batches))
+        rows = batch["audio"].flatten(1)[batch["target"] == 0]
+        return [float(torch.fft.rfft(r).abs().argmax()) * RATE / r.numel() for r in rows]
+
+    assert all(90 <= hz <= 140 for hz in peaks(plain))
+    changed = peaks(varied)
+    assert any(140 < hz <= 215 for hz in changed), "a tone of 100 Hz, played faster"
+    assert any(not 140 < hz <= 215 for hz in changed), "and noise that is made up"
