@@ -5,8 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-# What the tests need from the system: a virtual microphone, and terminals to look at.
-PACKAGES = libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins tmux
+# What the tests need from the system: a virtual microphone, terminals to look at, a C compiler.
+PACKAGES = libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins tmux gcc libc6-dev binutils
 
 .PHONY: demo test lint fast clean models
 

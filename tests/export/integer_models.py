@@ -17,6 +17,7 @@ from edgeseq.models import (
     ModelConfig,
     TransformerConfig,
 )
+from edgeseq.training.checkpoint import Checkpoint
 from edgeseq_export.integer import IntegerProgram, build_program, calibration_input
 
 # Sizes that no SIMD width divides are among them: hidden 27, head size 12, 33 mels, 19 outputs.
@@ -28,6 +29,13 @@ CONFIGS = {
         LogMelConfig(),
         TransformerConfig(dim=48, layers=2, heads=4, window=12, feed_forward=80, conv=4),
         7,
+    ),
+    # Weights so large that gates, scores and the residual path saturate.
+    "gru-loud": ModelConfig(LogMelConfig(), GruConfig(hidden=24, layers=2), 5),
+    "transformer-loud": ModelConfig(
+        LogMelConfig(),
+        TransformerConfig(dim=24, layers=1, heads=3, window=9, feed_forward=40, conv=2),
+        5,
     ),
     "gru-bytes": ModelConfig(ByteEmbeddingConfig(24), GruConfig(24, hidden=32, layers=2), 256),
     "transformer-bytes": ModelConfig(
@@ -46,7 +54,7 @@ def float_model(name: str) -> Chain:
     with torch.no_grad():
         for key, parameter in model.named_parameters():
             if parameter.dim() > 1 and "table" not in key and "conv" not in key:
-                parameter.mul_(1.5)
+                parameter.mul_(40.0 if name.endswith("loud") else 1.5)
         for key, parameter in model.named_parameters():
             if key.endswith("distance_bias") or "norm" in key or "conv" in key:
                 parameter.add_(0.2 * torch.randn_like(parameter))
@@ -61,6 +69,19 @@ def program(name: str) -> IntegerProgram:
     """The integer program, calibrated on the bundled clip."""
     model = float_model(name)
     return build_program(model, calibration_input(model))
+
+
+def checkpoint(name: str) -> Checkpoint:
+    """The float model with the facts that an export needs."""
+    text = name.endswith("bytes")
+    outputs = CONFIGS[name].outputs
+    labels = [] if text else ["_silence_", "_unknown_", *(f"word{n}" for n in range(outputs - 2))]
+    facts = {
+        "name": name, "task": "bytes" if text else "keyword", "labels": labels, "decoding": {},
+        "licence": "CC0-1.0", "edgeseq": "0.1.0", "steps": 0, "seed": 7,
+        "data": [{"name": "none", "licence": "CC0-1.0", "attribution": "random weights"}],
+    }  # fmt: skip
+    return Checkpoint(float_model(name), CONFIGS[name], facts)
 
 
 def noise(built: IntegerProgram, batch: int, frames: int, seed: int) -> npt.NDArray[np.int16]:
