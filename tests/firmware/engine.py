@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -47,19 +47,21 @@ class Target:
         compiler: name of the C compiler.
         flags: for this processor.
         runner: emulator and its options, before the program.
+        link: what a program needs besides the engine.
     """
 
     compiler: str = "gcc"
     flags: tuple[str, ...] = ("-O2",)
-    runner: tuple[str, ...] = field(default=())
+    runner: tuple[str, ...] = ()
+    link: tuple[str, ...] = ()
 
     def build(self, folder: Path, test: str, model: Path | None, *extra: str) -> Path:
         """Compile `firmware_sim/tests/<test>.c` with the engine (and a model) into `folder`."""
-        out = folder / f"{test}-{self.compiler}"
+        out = folder / f"{test}-{self.compiler}{''.join(self.flags[2:3])}"
         parts = [*engine_objects(self), ROOT / "tests" / f"{test}.c"]
         if model is not None:
             parts += [f"-I{model}", model / "model_data.c"]
-        self.compile(*parts, "-o", out, *extra)
+        self.compile(*parts, *self.link, "-o", out, *extra)
         return out
 
     def compile(self, *parts: object) -> None:
@@ -69,11 +71,12 @@ class Target:
         assert done.returncode == 0, done.stderr
 
     def run(self, program: Path, *args: object) -> str:
-        """What it prints; a failure shows all of it."""
+        """What it prints; a failure shows all of it. A board takes no words from a command line."""
         runner = [tool(self.runner[0]), *self.runner[1:]] if self.runner else []
+        words = [] if "-kernel" in runner else [str(arg) for arg in args]
         done = subprocess.run(
-            [*runner, str(program), *map(str, args)], capture_output=True, text=True,
-            timeout=SECONDS,
+            [*runner, str(program), *words], capture_output=True, text=True,
+            timeout=SECONDS, cwd=program.parent,
         )  # fmt: skip
         assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
         return done.stdout

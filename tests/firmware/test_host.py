@@ -159,3 +159,12 @@ def test_gru_keyword_model_fits_its_arena(tmp_path: Path) -> None:
     """Two layers of 128 with the frontend: at most 12 KB."""
     model = ModelConfig(LogMelConfig(), GruConfig(hidden=128, layers=2), 22).build().eval()
     assert arena_bytes(build_program(model, calibration_input(model))) <= 12 * 1024
+
+
+def test_a_missing_tool_fails_in_ci_and_skips_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="no-such-compiler is not installed"):
+        tool("no-such-compiler")
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="make test"):
+        tool("no-such-compiler")

@@ -1,0 +1,127 @@
+/* Cortex-M forms: the DSP extension (M4, M7, M33) and MVE, "Helium" (M55). */
+#include "es_fixed.h"
+#include "es_kernels_isa.h"
+
+#if defined(__ARM_FEATURE_MVE)
+
+#include <arm_mve.h>
+
+static void mve_dot(const int8_t *weight, int32_t stride, const int8_t *x, int32_t rows,
+                    int32_t *sums) {
+    int32_t r, c, wide = stride & ~15;
+    const mve_pred16_t eight = vctp8q(8);
+    for (r = 0; r + 4 <= rows; r += 4) {
+        const int8_t *w0 = weight + r * stride, *w1 = w0 + stride;
+        const int8_t *w2 = w1 + stride, *w3 = w2 + stride, *v = x;
+        int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+        for (c = 0; c < wide; c += 16, v += 16, w0 += 16, w1 += 16, w2 += 16, w3 += 16) {
+            int8x16_t part = vldrbq_s8(v);
+            s0 = vmladavaq_s8(s0, vldrbq_s8(w0), part);
+            s1 = vmladavaq_s8(s1, vldrbq_s8(w1), part);
+            s2 = vmladavaq_s8(s2, vldrbq_s8(w2), part);
+            s3 = vmladavaq_s8(s3, vldrbq_s8(w3), part);
+        }
+        if (c < stride) {
+            int8x16_t part = vldrbq_z_s8(v, eight);
+            s0 = vmladavaq_s8(s0, vldrbq_z_s8(w0, eight), part);
+            s1 = vmladavaq_s8(s1, vldrbq_z_s8(w1, eight), part);
+            s2 = vmladavaq_s8(s2, vldrbq_z_s8(w2, eight), part);
+            s3 = vmladavaq_s8(s3, vldrbq_z_s8(w3, eight), part);
+        }
+        sums[r] = s0;
+        sums[r + 1] = s1;
+        sums[r + 2] = s2;
+        sums[r + 3] = s3;
+    }
+    for (; r < rows; r++) {
+        const int8_t *w = weight + r * stride;
+        int32_t sum = 0;
+        for (c = 0; c < wide; c += 16) {
+            sum = vmladavaq_s8(sum, vldrbq_s8(w + c), vldrbq_s8(x + c));
+        }
+        if (c < stride) {
+            sum = vmladavaq_s8(sum, vldrbq_z_s8(w + c, eight), vldrbq_z_s8(x + c, eight));
+        }
+        sums[r] = sum;
+    }
+}
+
+static void mve_mix(const int16_t *weights, const int8_t *values, int32_t head_dim, int32_t rows,
+                    int32_t *sums) {
+    int32_t t, d;
+    for (d = 0; d < head_dim; d += 4) {
+        int32x4_t sum = vdupq_n_s32(0);
+        for (t = 0; t < rows; t++) {
+            sum = vmlaq_n_s32(sum, vldrbq_s32(values + t * head_dim + d), weights[t]);
+        }
+        vstrwq_s32(sums + d, sum);
+    }
+}
+
+const es_kernels es_kernels_mve = {
+    "mve", mve_dot, es_plain_requantize, mve_mix, es_plain_gru,
+};
+
+#elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)
+
+#include <arm_acle.h>
+#include <string.h>
+
+/* Four bytes as one word; these processors read words at any address. */
+static inline int32_t word(const int8_t *p) {
+    int32_t value;
+    memcpy(&value, p, sizeof value);
+    return value;
+}
+
+/* Bytes 1 and 3, sign-extended, in one instruction; compilers write two. */
+static inline int16x2_t upper(int32_t bytes) {
+    int16x2_t pair;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(bytes));
+    return pair;
+}
+
+/* Adds four products: bytes 0 and 2, then 1 and 3. */
+static inline int32_t four(int32_t sum, int32_t weight, int16x2_t even, int16x2_t odd) {
+    return __smlad(upper(weight), odd, __smlad(__sxtb16(weight), even, sum));
+}
+
+static void dsp_dot(const int8_t *weight, int32_t stride, const int8_t *x, int32_t rows,
+                    int32_t *sums) {
+    int32_t r, c;
+    for (r = 0; r + 4 <= rows; r += 4) {
+        const int8_t *w0 = weight + r * stride, *w1 = w0 + stride;
+        const int8_t *w2 = w1 + stride, *w3 = w2 + stride;
+        int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+        const int8_t *v = x;
+        for (c = stride; c > 0; c -= 8) {
+            int32_t half;
+            for (half = 0; half < 8; half += 4) {
+                int32_t part = word(v + half);
+                int16x2_t even = __sxtb16(part), odd = upper(part);
+                s0 = four(s0, word(w0 + half), even, odd);
+                s1 = four(s1, word(w1 + half), even, odd);
+                s2 = four(s2, word(w2 + half), even, odd);
+                s3 = four(s3, word(w3 + half), even, odd);
+            }
+            v += 8;
+            w0 += 8;
+            w1 += 8;
+            w2 += 8;
+            w3 += 8;
+        }
+        sums[r] = s0;
+        sums[r + 1] = s1;
+        sums[r + 2] = s2;
+        sums[r + 3] = s3;
+    }
+    es_plain_dot(weight + r * stride, stride, x, rows - r, sums + r);
+}
+
+const es_kernels es_kernels_dsp = {
+    "dsp", dsp_dot, es_plain_requantize, es_plain_mix, es_plain_gru,
+};
+
+#else
+typedef int es_not_cortexm; /* a file is not empty in ISO C */
+#endif

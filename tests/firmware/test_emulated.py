@@ -1,0 +1,122 @@
+"""The same engine on emulated processors: ARM64 with and without dot product, and Cortex-M boards.
+
+The emulators show correctness, not speed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgeseq_export.firmware import export_firmware
+from tests.export.integer_models import checkpoint
+from tests.firmware.conftest import Exported, recording
+from tests.firmware.engine import ROOT, Target, assert_replay_equals, expected
+
+pytestmark = pytest.mark.qemu
+
+PORT = ROOT / "port" / "cortex-m"
+ARM64 = {
+    "neon": ("cortex-a53", ["neon", "plain"]),
+    "dotprod": ("cortex-a76", ["dotprod", "neon", "plain"]),
+}
+
+
+def arm64(cpu: str) -> Target:
+    return Target("aarch64-linux-gnu-gcc", ("-O2", "-static"), ("qemu-aarch64", "-cpu", cpu))
+
+
+def board(machine: str, ram: int, *flags: str) -> Target:
+    """A Cortex-M board whose files are those of the folder it is started in."""
+    return Target(
+        "arm-none-eabi-gcc",
+        ("-O2", "-mthumb", *flags, "-ffunction-sections", "-fdata-sections"),
+        (
+            "qemu-system-arm", "-M", machine, "-nographic", "-monitor", "none", "-serial", "none",
+            "-semihosting-config", "enable=on,target=native", "-kernel",
+        ),
+        (
+            str(PORT / "start.c"), "-T", str(PORT / "board.ld"), "--specs=rdimon.specs",
+            "-nostartfiles", f"-Wl,--gc-sections,--defsym=PORT_RAM_BYTES={ram}",
+        ),
+    )  # fmt: skip
+
+
+BOARDS = {
+    "cortex-m3": (board("mps2-an385", 512 << 10, "-mcpu=cortex-m3"), ["plain"]),
+    "cortex-m4": (
+        board("mps2-an386", 512 << 10, "-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
+        ["dsp", "plain"],
+    ),
+    "cortex-m7": (
+        board("mps2-an500", 512 << 10, "-mcpu=cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-d16"),
+        ["dsp", "plain"],
+    ),
+    "cortex-m55": (
+        board("mps3-an547", 512 << 10, "-mcpu=cortex-m55", "-mfloat-abi=hard"),
+        ["mve", "plain"],
+    ),
+}
+# 16 KB of RAM, so only a small model fits.
+MICROBIT = board("microbit", 16 << 10, "-mcpu=cortex-m0")
+
+
+@pytest.mark.parametrize("name", ARM64)
+def test_arm64_equals_numpy_with_every_kernel(exported: Exported, name: str) -> None:
+    cpu, kernels = ARM64[name]
+    target = arm64(cpu)
+    binary = target.build(exported.folder, "replay", exported.folder)
+    for kernel in kernels:
+        text = assert_replay_equals(
+            target, binary, exported.frames, exported.wanted, exported.outputs, [kernel]
+        )
+        assert text.split()[0] == kernel
+
+
+@pytest.mark.parametrize("name", ARM64)
+def test_arm64_kernels_equal_the_plain_ones_at_the_extremes(name: str, tmp_path: Path) -> None:
+    cpu, kernels = ARM64[name]
+    target = arm64(cpu)
+    assert target.run(target.build(tmp_path, "kernels", None)).split() == kernels
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_cortex_m_equals_numpy(exported: Exported, name: str) -> None:
+    target, kernels = BOARDS[name]
+    binary = target.build(exported.folder, "replay", exported.folder)
+    text = assert_replay_equals(target, binary, exported.frames, exported.wanted, exported.outputs)
+    assert text.split()[0] == kernels[0]
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_cortex_m_kernels_equal_the_plain_ones_at_the_extremes(name: str, tmp_path: Path) -> None:
+    target, kernels = BOARDS[name]
+    assert target.run(target.build(tmp_path, "kernels", None)).split() == kernels
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_wrong_calls_give_a_status_on_a_32_bit_processor(exported: Exported, name: str) -> None:
+    """The arena is as large as on a 64-bit one."""
+    target, _ = BOARDS[name]
+    assert target.run(target.build(exported.folder, "api", exported.folder)) == "0 broken\n"
+
+
+def test_cortex_m0_with_16_kilobytes_equals_numpy(tmp_path: Path) -> None:
+    program = export_firmware(checkpoint("gru-odd"), tmp_path).program
+    frames = recording("gru-odd", program, 60)
+    binary = MICROBIT.build(tmp_path, "replay", tmp_path)
+    wanted = expected(program, frames)
+    text = assert_replay_equals(MICROBIT, binary, frames, wanted, program.output_dim)
+    assert text.split()[0] == "plain"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gru", "lstm", "transformer"])
+def test_ten_thousand_steps_of_real_input(name: str, tmp_path: Path) -> None:
+    program = export_firmware(checkpoint(name), tmp_path).program
+    frames = recording(name, program, 10_000)
+    wanted = expected(program, frames)
+    for target in (arm64("cortex-a76"), arm64("cortex-a53"), *(t for t, _ in BOARDS.values())):
+        binary = target.build(tmp_path, "replay", tmp_path)
+        assert_replay_equals(target, binary, frames, wanted, program.output_dim)
