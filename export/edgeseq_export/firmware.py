@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseq import __version__
+from edgeseq.errors import ExportError
 from edgeseq.spec import StateSpec
 from edgeseq.training.checkpoint import Checkpoint
 
@@ -279,7 +280,11 @@ def export_firmware(
     Raises:
         ExportError: a layer has no integer definition, or a size is beyond what it allows.
     """
-    model = checkpoint.model
+    model, labels = checkpoint.model, checkpoint.facts["labels"]
+    if labels and len(labels) != model.output_dim:
+        raise ExportError(
+            f"the checkpoint names {len(labels)} labels for {model.output_dim} outputs; train again"
+        )
     program = build_program(model, calibration_input(model, calibration))
     digest = hashlib.sha256()
     for key, value in model.state_dict().items():
@@ -291,7 +296,7 @@ def export_firmware(
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in {
         "model_data.c": source.render(),
-        "model_data.h": _header(program, origin, checkpoint.facts["labels"]),
+        "model_data.h": _header(program, origin, labels),
         "golden.h": _golden(program, origin),
         "README.md": _readme(result, name, origin),
     }.items():

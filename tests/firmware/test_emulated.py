@@ -1,18 +1,30 @@
 """The same engine on emulated processors: ARM64 with and without dot product, and Cortex-M boards.
 
-The emulators show correctness, not speed.
+The emulators show correctness and count instructions; they say nothing about time.
 """
 
 from __future__ import annotations
 
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from edgeseq.models import GruConfig, LogMelConfig, ModelConfig
+from edgeseq.training.checkpoint import Checkpoint
 from edgeseq_export.firmware import export_firmware
 from tests.export.integer_models import checkpoint
 from tests.firmware.conftest import Exported, recording
-from tests.firmware.engine import ROOT, Target, assert_replay_equals, expected
+from tests.firmware.engine import (
+    ROOT,
+    Target,
+    assert_replay_equals,
+    engine_objects,
+    expected,
+    tool,
+)
 
 pytestmark = pytest.mark.qemu
 
@@ -109,6 +121,38 @@ def test_cortex_m0_with_16_kilobytes_equals_numpy(tmp_path: Path) -> None:
     wanted = expected(program, frames)
     text = assert_replay_equals(MICROBIT, binary, frames, wanted, program.output_dim)
     assert text.split()[0] == "plain"
+
+
+# ARMv7E-M and MVE: instructions for one product of int8, and of a step, of GRU 2x128.
+LIMITS = {
+    "cortex-m4": (1.5, 400_000, 40.0),
+    "cortex-m7": (1.5, 400_000, 40.0),
+    "cortex-m55": (0.25, 200_000, 31.25),
+}
+PRODUCT = 384 * 128
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_instructions_and_flash_of_a_keyword_model(name: str, tmp_path: Path) -> None:
+    """Counted by -icount, where each instruction takes 2^6 ns of the board's time: no cycles."""
+    config = ModelConfig(LogMelConfig(), GruConfig(hidden=128, layers=2), 22)
+    torch.manual_seed(0)
+    labels = ["_silence_", "_unknown_", *(f"word{n}" for n in range(20))]
+    facts = checkpoint("gru").facts | {"labels": labels}
+    export_firmware(Checkpoint(config.build().eval(), config, facts), tmp_path)
+    plain, _ = BOARDS[name]
+    target = replace(plain, runner=(*plain.runner[:-1], "-icount", "shift=6", "-kernel"))
+    kernels, *ticks = target.run(target.build(tmp_path, "count", tmp_path)).split()
+    most_a_product, most_a_step, tick_ns = LIMITS[name]
+    product, step = (int(count) * tick_ns / 2**6 for count in ticks)
+    assert kernels != "plain"
+    assert product / PRODUCT <= most_a_product
+    assert step <= most_a_step
+    sizes = subprocess.run(
+        [tool("arm-none-eabi-size"), "-t", *engine_objects(target)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert int(sizes.stdout.splitlines()[-1].split()[0]) <= 24 * 1024
 
 
 @pytest.mark.slow
