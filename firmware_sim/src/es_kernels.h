@@ -22,6 +22,11 @@ typedef struct {
 
     /* The pointwise part of a GRU: from_x and from_h [3][hidden] in Q11; h Q0.15 is replaced. */
     void (*gru)(const int16_t *from_x, const int16_t *from_h, int32_t hidden, int16_t *h);
+
+    /* The pointwise part of an LSTM: from_x and from_h [4][hidden] in Q11; h Q0.15 and the cell
+     * with cell_bits after the point are replaced. */
+    void (*lstm)(const int16_t *from_x, const int16_t *from_h, int32_t hidden, int32_t cell_bits,
+                 int16_t *h, int16_t *cell);
 } es_kernels;
 
 void es_plain_dot(const int8_t *weight, int32_t stride, const int8_t *x, int32_t rows,
@@ -31,6 +36,8 @@ void es_plain_requantize(const int32_t *sums, const int32_t *bias, const int32_t
 void es_plain_mix(const int16_t *weights, const int8_t *values, int32_t head_dim, int32_t rows,
                   int32_t *sums);
 void es_plain_gru(const int16_t *from_x, const int16_t *from_h, int32_t hidden, int16_t *h);
+void es_plain_lstm(const int16_t *from_x, const int16_t *from_h, int32_t hidden, int32_t cell_bits,
+                   int16_t *h, int16_t *cell);
 
 extern const es_kernels es_kernels_plain;
 

@@ -59,7 +59,7 @@ static void mve_mix(const int16_t *weights, const int8_t *values, int32_t head_d
 }
 
 const es_kernels es_kernels_mve = {
-    "mve", mve_dot, es_plain_requantize, mve_mix, es_plain_gru,
+    "mve", mve_dot, es_plain_requantize, mve_mix, es_plain_gru, es_plain_lstm,
 };
 
 #elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)
@@ -106,9 +106,8 @@ static inline int32_t four(int32_t sum, int32_t weight, int16x2_t even, int16x2_
 /* Four rows of `columns` columns (a multiple of 8). In assembly, since compilers load ahead and run
  * out of registers: 46 instructions for 32 products, where theirs take 60 and more. */
 /* It needs nearly every register: not inlined, and optimised in a debug build as well. */
-__attribute__((noinline, optimize("O2", "omit-frame-pointer"))) static void dsp_rows(const int8_t *weight, int32_t stride,
-                                               const int16x2_t *wide, int32_t columns,
-                                               int32_t *sums) {
+__attribute__((noinline, optimize("O2", "omit-frame-pointer"))) static void dsp_rows(
+    const int8_t *weight, int32_t stride, const int16x2_t *wide, int32_t columns, int32_t *sums) {
     const int8_t *last = weight + 3 * stride;
     int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3], even, odd, t, u;
     __asm__ volatile("1:\n\t" FOUR_COLUMNS FOUR_COLUMNS
@@ -159,7 +158,7 @@ static void dsp_dot(const int8_t *weight, int32_t stride, const int8_t *x, int32
 }
 
 const es_kernels es_kernels_dsp = {
-    "dsp", dsp_dot, es_plain_requantize, es_plain_mix, es_plain_gru,
+    "dsp", dsp_dot, es_plain_requantize, es_plain_mix, es_plain_gru, es_plain_lstm,
 };
 
 #else

@@ -79,10 +79,10 @@ static void neon_mix(const int16_t *weights, const int8_t *values, int32_t head_
 }
 
 const es_kernels es_kernels_neon = {
-    "neon", neon_dot, neon_requantize, neon_mix, es_plain_gru,
+    "neon", neon_dot, neon_requantize, neon_mix, es_plain_gru, es_plain_lstm,
 };
 const es_kernels es_kernels_dotprod = {
-    "dotprod", dotprod_dot, neon_requantize, neon_mix, es_plain_gru,
+    "dotprod", dotprod_dot, neon_requantize, neon_mix, es_plain_gru, es_plain_lstm,
 };
 
 #else

@@ -52,7 +52,7 @@ SSE4 static void sse4_mix(const int16_t *weights, const int8_t *values, int32_t 
 }
 
 const es_kernels es_kernels_sse4 = {
-    "sse4", sse4_dot, es_plain_requantize, sse4_mix, es_plain_gru,
+    "sse4", sse4_dot, es_plain_requantize, sse4_mix, es_plain_gru, es_plain_lstm,
 };
 
 /* ---- AVX2 ---- */
@@ -171,30 +171,63 @@ AVX2 static __m256i widen8(const int16_t *p) {
     return _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 
+AVX2 static __m256i avx2_tanh(__m256i x) {
+    __m256i twice = _mm256_slli_epi32(avx2_sigmoid(_mm256_slli_epi32(x, 1)), 1);
+    return _mm256_sub_epi32(twice, _mm256_set1_epi32(32768));
+}
+
+AVX2 static void store8(int16_t *p, __m256i v) {
+    __m128i packed = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    _mm_storeu_si128((__m128i *)(void *)p, packed);
+}
+
+AVX2 static __m256i gate8(const int16_t *x, const int16_t *h) {
+    return _mm256_add_epi32(widen8(x), widen8(h));
+}
+
 AVX2 static void avx2_gru(const int16_t *from_x, const int16_t *from_h, int32_t hidden,
                           int16_t *h) {
     int32_t i;
     for (i = 0; i + 8 <= hidden; i += 8) {
         const int16_t *px = from_x + i, *ph = from_h + i;
-        __m256i reset = avx2_sigmoid(_mm256_add_epi32(widen8(px), widen8(ph)));
-        __m256i update = avx2_sigmoid(_mm256_add_epi32(widen8(px + hidden), widen8(ph + hidden)));
+        __m256i reset = avx2_sigmoid(gate8(px, ph));
+        __m256i update = avx2_sigmoid(gate8(px + hidden, ph + hidden));
         __m256i inner =
             _mm256_add_epi32(widen8(px + 2 * hidden), avx2_times(reset, widen8(ph + 2 * hidden)));
-        __m256i candidate = _mm256_slli_epi32(avx2_sigmoid(_mm256_slli_epi32(inner, 1)), 1);
-        candidate = _mm256_sub_epi32(candidate, _mm256_set1_epi32(32768));
+        __m256i candidate = avx2_tanh(inner);
         __m256i gap = _mm256_sub_epi32(widen8(h + i), candidate);
-        __m256i after = _mm256_add_epi32(candidate, avx2_times(update, gap));
-        __m128i packed =
-            _mm_packs_epi32(_mm256_castsi256_si128(after), _mm256_extracti128_si256(after, 1));
-        _mm_storeu_si128((__m128i *)(void *)(h + i), packed);
+        store8(h + i, _mm256_add_epi32(candidate, avx2_times(update, gap)));
     }
-    for (; i < hidden; i++) {
-        es_gru_unit(from_x, from_h, hidden, i, h);
+    for (; i < hidden; i++) es_gru_unit(from_x, from_h, hidden, i, h);
+}
+
+AVX2 static void avx2_lstm(const int16_t *from_x, const int16_t *from_h, int32_t hidden,
+                           int32_t cell_bits, int16_t *h, int16_t *cell) {
+    const __m128i new_shift = _mm_cvtsi32_si128(30 - cell_bits);
+    const __m256i new_half = _mm256_set1_epi32(1 << (29 - cell_bits));
+    const __m128i extra = _mm_cvtsi32_si128(cell_bits - 11);
+    const __m256i extra_half = _mm256_set1_epi32((1 << (cell_bits - 11)) >> 1);
+    const __m256i top = _mm256_set1_epi32(32767), low = _mm256_set1_epi32(-32768);
+    int32_t i;
+    for (i = 0; i + 8 <= hidden; i += 8) {
+        const int16_t *px = from_x + i, *ph = from_h + i;
+        __m256i enter = avx2_sigmoid(gate8(px, ph));
+        __m256i forget = avx2_sigmoid(gate8(px + hidden, ph + hidden));
+        __m256i candidate = avx2_tanh(gate8(px + 2 * hidden, ph + 2 * hidden));
+        __m256i output = avx2_sigmoid(gate8(px + 3 * hidden, ph + 3 * hidden));
+        __m256i fresh = _mm256_add_epi32(_mm256_mullo_epi32(enter, candidate), new_half);
+        __m256i c = _mm256_add_epi32(avx2_times(forget, widen8(cell + i)),
+                                     _mm256_sra_epi32(fresh, new_shift));
+        c = _mm256_min_epi32(_mm256_max_epi32(c, low), top);
+        __m256i inner = avx2_tanh(_mm256_sra_epi32(_mm256_add_epi32(c, extra_half), extra));
+        store8(cell + i, c);
+        store8(h + i, avx2_times(output, inner));
     }
+    for (; i < hidden; i++) es_lstm_unit(from_x, from_h, hidden, cell_bits, i, h, cell);
 }
 
 const es_kernels es_kernels_avx2 = {
-    "avx2", avx2_dot, avx2_requantize, avx2_mix, avx2_gru,
+    "avx2", avx2_dot, avx2_requantize, avx2_mix, avx2_gru, avx2_lstm,
 };
 
 /* ---- AVX-512 with VNNI ---- */
@@ -284,27 +317,64 @@ VNNI static __m512i widen16(const int16_t *p, __mmask16 mask) {
     return _mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(mask, p));
 }
 
+VNNI static __m512i vnni_tanh(__m512i x) {
+    __m512i twice = _mm512_slli_epi32(vnni_sigmoid(_mm512_slli_epi32(x, 1)), 1);
+    return _mm512_sub_epi32(twice, _mm512_set1_epi32(32768));
+}
+
+VNNI static __m512i gate16(const int16_t *x, const int16_t *h, __mmask16 mask) {
+    return _mm512_add_epi32(widen16(x, mask), widen16(h, mask));
+}
+
+/* Which of the 16 units from `i` on there are. */
+static uint16_t units(int32_t hidden, int32_t i) {
+    return (uint16_t)(hidden - i >= 16 ? 0xFFFF : (1 << (hidden - i)) - 1);
+}
+
 VNNI static void vnni_gru(const int16_t *from_x, const int16_t *from_h, int32_t hidden,
                           int16_t *h) {
     int32_t i;
     for (i = 0; i < hidden; i += 16) {
-        const __mmask16 m = (__mmask16)(hidden - i >= 16 ? 0xFFFF : (1 << (hidden - i)) - 1);
+        const __mmask16 m = units(hidden, i);
         const int16_t *px = from_x + i, *ph = from_h + i;
-        __m512i reset = vnni_sigmoid(_mm512_add_epi32(widen16(px, m), widen16(ph, m)));
-        __m512i update =
-            vnni_sigmoid(_mm512_add_epi32(widen16(px + hidden, m), widen16(ph + hidden, m)));
+        __m512i reset = vnni_sigmoid(gate16(px, ph, m));
+        __m512i update = vnni_sigmoid(gate16(px + hidden, ph + hidden, m));
         __m512i inner = _mm512_add_epi32(widen16(px + 2 * hidden, m),
                                          vnni_times(reset, widen16(ph + 2 * hidden, m)));
-        __m512i candidate = _mm512_slli_epi32(vnni_sigmoid(_mm512_slli_epi32(inner, 1)), 1);
-        candidate = _mm512_sub_epi32(candidate, _mm512_set1_epi32(32768));
+        __m512i candidate = vnni_tanh(inner);
         __m512i gap = _mm512_sub_epi32(widen16(h + i, m), candidate);
         __m512i after = _mm512_add_epi32(candidate, vnni_times(update, gap));
         _mm256_mask_storeu_epi16(h + i, m, _mm512_cvtepi32_epi16(after));
     }
 }
 
+VNNI static void vnni_lstm(const int16_t *from_x, const int16_t *from_h, int32_t hidden,
+                           int32_t cell_bits, int16_t *h, int16_t *cell) {
+    const __m128i new_shift = _mm_cvtsi32_si128(30 - cell_bits);
+    const __m512i new_half = _mm512_set1_epi32(1 << (29 - cell_bits));
+    const __m128i extra = _mm_cvtsi32_si128(cell_bits - 11);
+    const __m512i extra_half = _mm512_set1_epi32((1 << (cell_bits - 11)) >> 1);
+    const __m512i top = _mm512_set1_epi32(32767), low = _mm512_set1_epi32(-32768);
+    int32_t i;
+    for (i = 0; i < hidden; i += 16) {
+        const __mmask16 m = units(hidden, i);
+        const int16_t *px = from_x + i, *ph = from_h + i;
+        __m512i enter = vnni_sigmoid(gate16(px, ph, m));
+        __m512i forget = vnni_sigmoid(gate16(px + hidden, ph + hidden, m));
+        __m512i candidate = vnni_tanh(gate16(px + 2 * hidden, ph + 2 * hidden, m));
+        __m512i output = vnni_sigmoid(gate16(px + 3 * hidden, ph + 3 * hidden, m));
+        __m512i fresh = _mm512_add_epi32(_mm512_mullo_epi32(enter, candidate), new_half);
+        __m512i c = _mm512_add_epi32(vnni_times(forget, widen16(cell + i, m)),
+                                     _mm512_sra_epi32(fresh, new_shift));
+        c = _mm512_min_epi32(_mm512_max_epi32(c, low), top);
+        __m512i inner = vnni_tanh(_mm512_sra_epi32(_mm512_add_epi32(c, extra_half), extra));
+        _mm256_mask_storeu_epi16(cell + i, m, _mm512_cvtepi32_epi16(c));
+        _mm256_mask_storeu_epi16(h + i, m, _mm512_cvtepi32_epi16(vnni_times(output, inner)));
+    }
+}
+
 const es_kernels es_kernels_vnni = {
-    "vnni", vnni_dot, vnni_requantize, avx2_mix, vnni_gru,
+    "vnni", vnni_dot, vnni_requantize, avx2_mix, vnni_gru, vnni_lstm,
 };
 
 #else

@@ -79,25 +79,14 @@ es_status es_lstm_need(const es_lstm *layer, es_need *need) {
 }
 
 void es_lstm_step(const es_lstm *layer, es_place p, const int8_t *x, int8_t *y) {
-    int32_t hidden = layer->hidden, i, extra = layer->cell_bits - 11;
-    int32_t new_shift = 30 - layer->cell_bits;
+    int32_t hidden = layer->hidden, i;
     buffers b = plan(hidden, 4);
     size_t at = 0;
     int16_t *h = (int16_t *)(void *)(p.state + es_take(&at, hidden, sizeof(int16_t)));
     int16_t *cell = (int16_t *)(void *)(p.state + es_take(&at, hidden, sizeof(int16_t)));
-    const int16_t *gx = (const int16_t *)(const void *)(p.scratch + b.from_x);
-    const int16_t *gh = (const int16_t *)(const void *)(p.scratch + b.from_h);
     products(&layer->from_x, &layer->from_h, p, b, x, h, hidden);
-    for (i = 0; i < hidden; i++) {
-        int32_t enter = es_sigmoid(gx[i] + gh[i]);
-        int32_t forget = es_sigmoid(gx[hidden + i] + gh[hidden + i]);
-        int32_t candidate = es_tanh(gx[2 * hidden + i] + gh[2 * hidden + i]);
-        int32_t output = es_sigmoid(gx[3 * hidden + i] + gh[3 * hidden + i]);
-        int32_t fresh = (enter * candidate + (1 << (new_shift - 1))) >> new_shift;
-        int16_t c = es_sat16(es_times(forget, cell[i]) + fresh);
-        int32_t argument = (c + ((1 << extra) >> 1)) >> extra;
-        cell[i] = c;
-        h[i] = (int16_t)es_times(output, es_tanh(argument));
-        y[i] = es_narrow(h[i]);
-    }
+    p.kernels->lstm((const int16_t *)(const void *)(p.scratch + b.from_x),
+                    (const int16_t *)(const void *)(p.scratch + b.from_h), hidden, layer->cell_bits,
+                    h, cell);
+    for (i = 0; i < hidden; i++) y[i] = es_narrow(h[i]);
 }

@@ -104,27 +104,49 @@ static void mix(const es_kernels *k) {
     }
 }
 
+/* Any int16, or one of its two ends. */
+static int16_t gate(int extreme) {
+    return (int16_t)(extreme ? (draw() & 1 ? 32767 : -32768) : draw() % 65536 - 32768);
+}
+
 static void gru(const es_kernels *k) {
     int32_t hidden, i, round;
     for (round = 0; round < 40; round++) {
         for (hidden = 1; hidden <= 65; hidden += 4) {
+            int extreme = round < 8;
             for (i = 0; i < 3 * hidden; i++) {
-                int extreme = round < 8;
-                gates_x[i] =
-                    (int16_t)(extreme ? (draw() & 1 ? 32767 : -32768) : draw() % 65536 - 32768);
-                gates_h[i] =
-                    (int16_t)(extreme ? (draw() & 1 ? 32767 : -32768) : draw() % 65536 - 32768);
-                if (round & 1 && !extreme) gates_x[i] = (int16_t)(gates_x[i] / 16);
+                gates_x[i] = (int16_t)(gate(extreme) / (round & 1 && !extreme ? 16 : 1));
+                gates_h[i] = gate(extreme);
             }
             memset(wanted16, 0x55, sizeof wanted16);
-            for (i = 0; i < hidden; i++) {
-                wanted16[i] =
-                    (int16_t)(round < 8 ? (draw() & 1 ? 32767 : -32768) : draw() % 65536 - 32768);
-            }
+            for (i = 0; i < hidden; i++) wanted16[i] = gate(extreme);
             memcpy(got16, wanted16, sizeof got16);
             es_plain_gru(gates_x, gates_h, hidden, wanted16);
             k->gru(gates_x, gates_h, hidden, got16);
             same(wanted16, got16, sizeof got16, k->name, "gru", hidden, round);
+        }
+    }
+}
+
+static void lstm(const es_kernels *k) {
+    static int16_t wanted_cell[MOST], got_cell[MOST], x4[4 * MOST], h4[4 * MOST];
+    int32_t hidden, i, round;
+    for (round = 0; round < 40; round++) {
+        for (hidden = 1; hidden <= 65; hidden += 4) {
+            int extreme = round < 8;
+            for (i = 0; i < 4 * hidden; i++) {
+                x4[i] = gate(extreme);
+                h4[i] = (int16_t)(gate(extreme) / (round & 1 && !extreme ? 16 : 1));
+            }
+            memset(wanted16, 0x55, sizeof wanted16);
+            memset(wanted_cell, 0x55, sizeof wanted_cell);
+            for (i = 0; i < hidden; i++) wanted_cell[i] = gate(extreme);
+            memcpy(got16, wanted16, sizeof got16);
+            memcpy(got_cell, wanted_cell, sizeof got_cell);
+            es_plain_lstm(x4, h4, hidden, 11 + round % 4, wanted16, wanted_cell);
+            k->lstm(x4, h4, hidden, 11 + round % 4, got16, got_cell);
+            same(wanted16, got16, sizeof got16, k->name, "lstm h", hidden, round);
+            same(wanted_cell, got_cell, sizeof got_cell, k->name, "lstm cell", hidden, round);
         }
     }
 }
@@ -137,6 +159,7 @@ int main(void) {
         requantize(k);
         mix(k);
         gru(k);
+        lstm(k);
         printf("%s\n", k->name);
     }
     return differences > 100 ? 100 : differences;

@@ -75,6 +75,20 @@ def test_the_sanitizers_find_nothing(exported: Exported, tmp_path: Path) -> None
         )
 
 
+def test_any_state_that_is_accepted_runs_clean_and_alike(exported: Exported) -> None:
+    """Random and extreme states and inputs, under the sanitizers, with every kernel set."""
+    program = CHECKED.build(exported.folder, "fuzz", exported.folder)
+    accepted = int(CHECKED.run(program, 60, 1))
+    ring = "encoder.next" in exported.program.state_spec.names
+    assert 40 <= accepted < 60 if ring else accepted == 60
+
+
+@pytest.mark.slow
+def test_a_bounded_fuzzing_run_finds_nothing(exported: Exported) -> None:
+    program = CHECKED.build(exported.folder, "fuzz", exported.folder)
+    assert int(CHECKED.run(program, 4000, 2)) > 3000
+
+
 def test_every_kernel_equals_the_plain_one_at_the_extremes(tmp_path: Path) -> None:
     text = CHECKED.run(CHECKED.build(tmp_path, "kernels", None))
     assert sorted(text.split()) == sorted(kernels_here())
