@@ -56,9 +56,9 @@ class Target:
     link: tuple[str, ...] = ()
 
     def build(self, folder: Path, test: str, model: Path | None, *extra: str) -> Path:
-        """Compile `firmware_sim/tests/<test>.c` with the engine (and a model) into `folder`."""
+        """Compile the program `test` of `firmware_sim` with the engine (and a model)."""
         out = folder / f"{test}-{self.compiler}{''.join(self.flags[2:3])}"
-        parts = [*engine_objects(self), ROOT / "tests" / f"{test}.c"]
+        parts = [*engine_objects(self), next(ROOT.glob(f"[te]*s/{test}.c"))]
         if model is not None:
             parts += [f"-I{model}", model / "model_data.c"]
         self.compile(*parts, *self.link, "-o", out, *extra)

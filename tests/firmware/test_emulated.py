@@ -123,6 +123,25 @@ def test_cortex_m0_with_16_kilobytes_equals_numpy(tmp_path: Path) -> None:
     assert text.split()[0] == "plain"
 
 
+@pytest.mark.parametrize("name", ["cortex-m4", "cortex-m55"])
+def test_the_example_prints_the_labels_that_numpy_finds(name: str, tmp_path: Path) -> None:
+    program = export_firmware(checkpoint("gru"), tmp_path).program
+    frames = recording("gru", program, 300)
+    (tmp_path / "input.bin").write_bytes(frames.astype("<i2").tobytes())
+    y, _ = program.step(frames[None], program.state_spec.zeros(1))
+    best = y[0].argmax(axis=1)
+    labels = checkpoint("gru").facts["labels"]
+    wanted = [
+        f"{20 * n} ms {labels[best[n]]}"
+        for n in range(len(best))
+        if n == 0 or best[n] != best[n - 1]
+    ]
+    target, _ = BOARDS[name]
+    printed = target.run(target.build(tmp_path, "keyword", tmp_path)).splitlines()
+    assert printed == wanted
+    assert len(wanted) > 10
+
+
 # ARMv7E-M and MVE: instructions for one product of int8, and of a step, of GRU 2x128.
 LIMITS = {
     "cortex-m4": (1.5, 400_000, 40.0),
