@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -57,6 +57,7 @@ def test_state_takes_at_most_half_of_what_the_float_model_needs(name: str) -> No
     assert 2 * program(name).state_spec.nbytes(1) <= float_model(name).state_spec.nbytes(1)
 
 
+@settings(deadline=None)
 @given(INT32, st.integers(1, 2**31 - 1), st.integers(1, 62))
 def test_rescale_rounds_half_up_within_int64(value: int, multiplier: int, shift: int) -> None:
     got = int(fixed.rescale(np.array([value]), multiplier, shift)[0])
@@ -69,6 +70,7 @@ def test_ties_go_up(value: int, wanted: int) -> None:
     assert fixed.rescale(np.array([value]), 1, 1)[0] == wanted
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=8))
 def test_multipliers_keep_the_largest_factor_to_thirty_bits(factors: list[float]) -> None:
     multiplier, shift = fixed.multipliers(factors)
@@ -96,12 +98,14 @@ def test_tables_are_near_the_functions_they_stand_for() -> None:
     assert np.abs(fixed.exp2_negative(u) / 32767 - 2.0 ** (-u / 256)).max() < 5e-5
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2**63 - 1))
 def test_logarithm_and_bit_length(value: int) -> None:
     assert fixed.bit_length(np.array([value]))[0] == value.bit_length()
     assert fixed.log2_q15(np.array([value]))[0] / 32768 == pytest.approx(math.log2(value), abs=2e-4)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_integer_square_root(value: int) -> None:
     assert fixed.integer_sqrt(np.array([value]))[0] == math.isqrt(value)
