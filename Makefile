@@ -5,8 +5,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-# What the tests need from the system: a virtual microphone, and terminals to look at.
-PACKAGES = libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins tmux
+# What the tests need from the system: a virtual microphone, terminals to look at, C compilers and
+# emulators of the processors that the engine is made for.
+PACKAGES = libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins tmux \
+  gcc libc6-dev binutils gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm \
+  gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
 .PHONY: demo test lint fast clean models
 

@@ -133,7 +133,9 @@ def _poison(backend: Backend, spec: StateSpec, x: Array, y: Array, tolerance: fl
     state = spec.zeros(len(x))
     for name in spec.names:
         if name.endswith((".k", ".v")):
-            state[name] = np.full_like(state[name], POISON)
+            whole = state[name].dtype.kind == "i"
+            poison = np.iinfo(state[name].dtype).min if whole else POISON
+            state[name] = np.full_like(state[name], poison)
     size = backend.max_frames or x.shape[1]
     got, _ = _run(backend, x, state, [size] * (x.shape[1] // size))
     _close(got, y, tolerance, "3 poison in unread slots")

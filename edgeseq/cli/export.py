@@ -1,52 +1,111 @@
-"""`edgeseq export`: a checkpoint to an ONNX file that explains itself."""
+"""`edgeseq export`: a checkpoint to an ONNX file that explains itself, or to C data."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import MissingExtraError
 
+if TYPE_CHECKING:
+    from ..training.checkpoint import Checkpoint
+
+ONLY_FOR = {"scheme": "onnx", "chunk": "onnx", "decoding": "onnx", "calibration": "firmware"}
+"""Options that mean something for one target only."""
+
 
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path), default=Path("model.onnx"),
-    show_default=True, help="File to write.",
+    "--target", type=click.Choice(["onnx", "firmware"]), default="onnx", show_default=True,
+    help="What to write: an ONNX file, or a folder of C data for firmware_sim.",
+)  # fmt: skip
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), default=None,
+    help="File (onnx) or folder (firmware) to write.  [default: model.onnx, or firmware]",
 )  # fmt: skip
 @click.option(
     "--quantize", "scheme", type=click.Choice(["none", "int8"]), default="none", show_default=True,
-    help="How weights are stored.",
+    help="How weights are stored in an ONNX file; firmware is always int8.",
 )  # fmt: skip
 @click.option(
-    "--chunk", type=click.IntRange(1), default=1, show_default=True, help="Frames in one step."
-)
+    "--chunk", type=click.IntRange(1), default=1, show_default=True,
+    help="Frames in one step of an ONNX file; firmware takes one.",
+)  # fmt: skip
 @click.option(
     "--decoding", type=click.Path(path_type=Path), default=None,
     help="Recipe whose decoder settings (thresholds) replace those of the checkpoint.",
 )  # fmt: skip
-def command(checkpoint: Path, out: Path, scheme: str, chunk: int, decoding: Path | None) -> None:
+@click.option(
+    "--calibration", type=click.Path(path_type=Path, exists=True, dir_okay=False), multiple=True,
+    help="Recording or text to choose firmware scales on (repeatable).  [default: bundled clip]",
+)  # fmt: skip
+@click.pass_context
+def command(
+    context: click.Context,
+    checkpoint: Path,
+    target: str,
+    out: Path | None,
+    scheme: str,
+    chunk: int,
+    decoding: Path | None,
+    calibration: tuple[Path, ...],
+) -> None:
     """Export CHECKPOINT (model.safetensors of `edgeseq train`) as one step of a stream.
 
-    The file holds the graph, the manifest and a golden input with its output.
+    An ONNX file holds the graph, the manifest and a golden input with its output; a firmware folder
+    holds model_data.c and .h, golden.h and a README with flash, arena and multiply-accumulates.
     """
+    _refuse_other_options(context, target)
     try:
-        from edgeseq_export.package import export
-
         from ..training.checkpoint import load_checkpoint
         from ..training.config import Recipe
+
+        loaded = load_checkpoint(checkpoint)
+        if target == "firmware":
+            _firmware(loaded, out or Path("firmware"), calibration)
+            return
+        if decoding is not None:
+            loaded.facts["decoding"] = dict(Recipe.load(decoding).decoding)
+        _onnx(loaded, out or Path("model.onnx"), scheme, chunk)
     except ImportError as error:
+        if isinstance(error, MissingExtraError):
+            raise
         raise MissingExtraError(error.name or "torch", "export", "exporting") from error
-    loaded = load_checkpoint(checkpoint)
-    if decoding is not None:
-        loaded.facts["decoding"] = dict(Recipe.load(decoding).decoding)
+
+
+def _refuse_other_options(context: click.Context, target: str) -> None:
+    for name, meant_for in ONLY_FOR.items():
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and meant_for != target:
+            option = "quantize" if name == "scheme" else name
+            raise click.UsageError(f"--{option} is only for --target {meant_for}")
+
+
+def _onnx(loaded: Checkpoint, out: Path, scheme: str, chunk: int) -> None:
+    from edgeseq_export.package import export
+
     manifest = export(loaded, out, scheme, chunk)
     ops = manifest.quantization
     print(
         f"{manifest.name}: {manifest.parameters:,} parameters, {ops.integer_ops} integer and "
         f"{ops.float_ops} float matrix products, {out.stat().st_size:,} bytes",
+        file=sys.stderr,
+    )
+    print(out)
+
+
+def _firmware(loaded: Checkpoint, out: Path, calibration: tuple[Path, ...]) -> None:
+    from edgeseq_export.firmware import export_firmware
+
+    result = export_firmware(loaded, out, calibration)
+    print(
+        f"{loaded.facts['name']}: {result.flash_bytes:,} bytes of const data, "
+        f"{result.arena_bytes:,} bytes of arena, {result.program.macs_per_frame:,} "
+        "multiply-accumulates a step",
         file=sys.stderr,
     )
     print(out)

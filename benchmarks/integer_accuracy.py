@@ -1,0 +1,103 @@
+"""What the integer program loses against the float model it was made from.
+
+    python benchmarks/integer_accuracy.py --data DATA CHECKPOINT ...      (keyword models)
+    python benchmarks/integer_accuracy.py --text FILE CHECKPOINT ...      (byte models)
+
+Keywords: official Speech Commands test clips, six classes, scored as in keywords.py. Text: bits per
+byte over the last --bytes of FILE, in streams of 1,000 bytes. Scales come from the bundled clip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from edgeseq.training.checkpoint import Checkpoint, load_checkpoint
+from edgeseq_export.integer import IntegerProgram, build_program, calibration_input
+from scoring import LEAD_SECONDS, RATE, TAIL_SECONDS, Samples, clip_label, percent, read
+
+COMMANDS = ("yes", "no", "up", "down")
+STREAM_BYTES = 1000
+
+
+def logits(
+    checkpoint: Checkpoint, program: IntegerProgram, x: npt.NDArray[np.generic]
+) -> tuple[Samples, Samples]:
+    """Logits `[B, T, V]` of the float model and of the integer program."""
+    model = checkpoint.model
+    with torch.inference_mode():
+        y, _ = model(torch.from_numpy(x), model.initial_state(len(x)))
+    whole, _ = program.step(program.quantize_input(x), program.state_spec.zeros(len(x)))
+    return y.numpy(), program.logits(whole)
+
+
+def keywords(checkpoint: Checkpoint, program: IntegerProgram, data: Path) -> str:
+    """Accuracy of both in percent."""
+    folder = data / "speech_commands"
+    with (folder / "clips.tsv").open(encoding="utf-8", newline="") as stream:
+        rows = [
+            row for row in csv.DictReader(stream, delimiter="\t")
+            if row["official_set"] == "testing"
+            and (row["test12_label"] in ("_unknown_", "_silence_") or row["word"] in COMMANDS)
+        ]  # fmt: skip
+    hop, lead = checkpoint.model.input_dim, round(LEAD_SECONDS * RATE)
+    frames = round((LEAD_SECONDS + 1 + TAIL_SECONDS) * RATE) // hop
+    x = np.zeros((len(rows), frames * hop), np.float32)
+    for row, samples in zip(rows, x, strict=True):
+        clip = read(folder / row["path"])[:RATE]
+        samples[lead : lead + len(clip)] = clip
+    names = checkpoint.facts["labels"]
+    good: list[list[bool]] = [[], []]
+    both = logits(checkpoint, program, x.reshape(len(rows), frames, hop))
+    for right, scores in zip(good, both, strict=True):
+        for row, score in zip(rows, scores, strict=True):
+            wanted = row["word"] if row["word"] in COMMANDS else row["test12_label"]
+            got = names[clip_label(score)]
+            right.append((got if got in (*COMMANDS, "_silence_") else "_unknown_") == wanted)
+    return f"{len(rows)} clips: float {percent(good[0]):.2f} %, integer {percent(good[1]):.2f} %"
+
+
+def text(checkpoint: Checkpoint, program: IntegerProgram, data: bytes) -> str:
+    """Bits per byte of both."""
+    streams = len(data) // STREAM_BYTES
+    x = np.frombuffer(data[: streams * STREAM_BYTES], np.uint8).astype(np.int64)
+    x = x.reshape(streams, STREAM_BYTES, 1)
+    bits = []
+    for scores in logits(checkpoint, program, x):
+        sure = torch.log_softmax(torch.from_numpy(scores[:, :-1]).double(), -1)
+        bits.append(-float(sure.gather(-1, torch.from_numpy(x[:, 1:])).mean()) / np.log(2))
+    return (
+        f"{x.size} bytes: float {bits[0]:.4f}, integer {bits[1]:.4f} bits per byte "
+        f"({100 * (bits[1] / bits[0] - 1):+.2f} %)"
+    )
+
+
+def main() -> None:
+    """Report every checkpoint."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--text", type=Path)
+    parser.add_argument("--bytes", type=int, default=60_000)
+    parser.add_argument("checkpoint", type=Path, nargs="+")
+    options = parser.parse_args()
+    if (options.data is None) == (options.text is None):
+        parser.error("give --data (keyword models) or --text (byte models)")
+    for path in options.checkpoint:
+        checkpoint = load_checkpoint(path)
+        program = build_program(checkpoint.model, calibration_input(checkpoint.model))
+        if options.data is not None:
+            line = keywords(checkpoint, program, options.data)
+        else:
+            line = text(checkpoint, program, options.text.read_bytes()[-options.bytes :])
+        print(f"{checkpoint.facts['name']}: {line}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
