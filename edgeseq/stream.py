@@ -134,7 +134,13 @@ class Stream:
         """Stream time that has been pushed, including what was lost (bytes for text)."""
         return self._position() + self._timeline.lost
 
-    def push(self, samples: Array | bytes, rate: int | None = None, lost: int = 0) -> list[Event]:
+    def push(
+        self,
+        samples: Array | bytes,
+        rate: int | None = None,
+        lost: int = 0,
+        cause: str = "lost",
+    ) -> list[Event]:
         """Events that `samples` complete.
 
         Args:
@@ -142,6 +148,7 @@ class Stream:
             rate: samples a second of `samples`; None for the model's own.
             lost: samples (at `rate`) that are missing just before these. The model's state is kept,
                 time goes on, and a Gap event says so.
+            cause: what that Gap gives as its cause.
         """
         self._check("push")
         block = self._checked(samples)
@@ -153,7 +160,7 @@ class Stream:
         if lost:
             seconds = lost / (rate or 1)
             self._timeline.add_gap(self._position(), seconds)
-            events.append(Gap(self.seconds, seconds, "lost"))
+            events.append(Gap(self.seconds, seconds, cause))
         self._since += block.size
         if self._resampler is not None:
             block = self._resampler.push(cast(Floats, block))
@@ -184,7 +191,7 @@ class Stream:
     def events(self, source: Source) -> Iterator[Event]:
         """All events of a source, to its end, then those of flush."""
         for block in source.blocks():
-            yield from self.push(block.samples, source.sample_rate, block.lost)
+            yield from self.push(block.samples, source.sample_rate, block.lost, block.cause)
         yield from self.flush()
 
     def _run(self, block: Array, events: list[Event]) -> None:

@@ -1,7 +1,8 @@
 """Where input comes from: files, pipes, microphones and texts, one kind of source for all."""
 
 from .base import Block, Source
-from .microphone import Device, Microphone, list_devices
+from .devices import Device, list_devices
+from .microphone import Health, Microphone
 from .opening import open_audio, open_text
 from .pace import realtime
 from .pcm import FORMATS, PcmDecoder, PcmSource
@@ -13,6 +14,7 @@ __all__ = [
     "FORMATS",
     "Block",
     "Device",
+    "Health",
     "Microphone",
     "PcmDecoder",
     "PcmSource",

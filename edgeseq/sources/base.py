@@ -25,10 +25,12 @@ class Block:
     Attributes:
         samples: mono float32 audio in [-1, 1], or uint8 bytes of a text.
         lost: samples of the source that are missing just before this block.
+        cause: why they are missing: "overflow" (something was too slow), "device" (it was gone).
     """
 
     samples: Samples
     lost: int = 0
+    cause: str = "lost"
 
 
 class Source(Protocol):
@@ -54,7 +56,10 @@ class Source(Protocol):
     def notes(self) -> list[str]: ...  # noqa: D102
 
     def blocks(self) -> Iterator[Block]:
-        """Everything the source has, once, in bounded memory."""
+        """Everything the source has, once, in bounded memory.
+
+        A live source gives empty blocks now and then while it waits.
+        """
         ...
 
     def close(self) -> None:
