@@ -36,6 +36,9 @@ SAVED = (
     "decoder",
     "timeline",
     "outputs",
+    "resampler",
+    "base",
+    "since",
     "samples",
     "repaired",
     "ended",
@@ -286,11 +289,6 @@ class Stream:
     def state(self) -> dict[str, Any]:
         """Everything needed to go on later: numpy arrays and plain JSON values, all copies."""
         self._check("state", ended=False)
-        if self._resampler is not None:
-            raise StateError(
-                f"a stream that resamples from {self._resampler.from_rate} Hz cannot be saved; "
-                f"push {self._timing.sample_rate} Hz"
-            )
         return {
             "model": self.session.digest,
             "tensors": self._stepper.state(),
@@ -298,6 +296,9 @@ class Stream:
             "decoder": self._decoder.state(),
             "timeline": self._timeline.state(),
             "outputs": self._outputs,
+            "resampler": None if self._resampler is None else self._resampler.state,
+            "base": self._base,
+            "since": self._since,
             "samples": self._samples,
             "repaired": self.repaired,
             "ended": self._ended,
@@ -318,12 +319,26 @@ class Stream:
             self._front.restore(state["waiting"])
             self._decoder.restore(state["decoder"])
             self._timeline = Timeline.restored(state["timeline"])
+            self._restore_resampler(state["resampler"])
         except BaseException:
             # Half of one stream and half of another would be worse than a fresh one.
             self.reset()
             raise
         self._outputs, self._samples = state["outputs"], state["samples"]
+        self._base, self._since = state["base"], state["since"]
         self.repaired, self._ended = state["repaired"], state["ended"]
+
+    def _restore_resampler(self, state: Mapping[str, Any] | None) -> None:
+        if state is None:
+            return
+        from .sources.resample import Resampler
+
+        try:
+            resampler = Resampler(state["from_rate"], cast(int, self._timing.sample_rate))
+        except (KeyError, TypeError, ConfigError):
+            raise StateError("the saved stream's resampler does not fit this model") from None
+        resampler.restore(state)
+        self._resampler = resampler
 
     def close(self) -> None:
         """End the stream; may be called twice. The Session stays usable."""
