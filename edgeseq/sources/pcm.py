@@ -13,9 +13,12 @@ from .base import Block, Floats
 from .bytestream import ByteStream
 from .channels import Channel, ChannelMix
 
-__all__ = ["FORMATS", "Format", "PcmDecoder", "PcmSource", "check_rate"]
+__all__ = ["FORMATS", "Format", "PcmDecoder", "PcmSource", "block_bytes", "check_rate"]
 
 BLOCK_SECONDS = 0.1
+
+MOST_BLOCK_BYTES = 1 << 20
+"""A header may promise 65535 channels at 768 kHz: 0.1 s of them would be 40 GB."""
 
 WILD = 1e6
 """No float recording comes near this; other bytes read as floats do within a few samples."""
@@ -91,6 +94,12 @@ FORMATS = {
     "alaw": Format(1, _table(_alaw)),
 }
 """PCM formats by the name that `--format` takes."""
+
+
+def block_bytes(rate: int, frame_bytes: int) -> int:
+    """Bytes of whole frames to read at a time: 0.1 s, or less where that is much."""
+    frames = min(round(rate * BLOCK_SECONDS), MOST_BLOCK_BYTES // frame_bytes)
+    return max(1, frames) * frame_bytes
 
 
 def check_rate(rate: int, name: str) -> int:
@@ -210,7 +219,7 @@ class PcmSource:
     def blocks(self) -> Iterator[Block]:
         """Samples as they come, at most 0.1 s a block."""
         decoder = self._decoder
-        most = max(1, round(self.sample_rate * BLOCK_SECONDS)) * decoder.frame_bytes
+        most = block_bytes(self.sample_rate, decoder.frame_bytes)
         while data := self._bytes.read_some(most):
             samples = decoder.push(data)
             if len(samples):
