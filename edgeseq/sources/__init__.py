@@ -2,10 +2,11 @@
 
 from .base import Block, Source
 from .devices import Device, list_devices
+from .formats import FORMATS
 from .microphone import Health, Microphone
 from .opening import open_audio, open_text
 from .pace import realtime
-from .pcm import FORMATS, PcmDecoder, PcmSource
+from .pcm import PcmDecoder, PcmSource
 from .resample import Resampler
 from .text import TextSource
 from .wav import WavSource

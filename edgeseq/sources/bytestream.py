@@ -58,11 +58,12 @@ class ByteStream:
             count -= len(data)
         return True
 
-    def read_all(self) -> bytes:
-        """Everything that is left."""
-        parts = []
-        while data := self.read_some(SKIP_BYTES):
+    def read_all(self, most: int) -> bytes:
+        """Everything that is left; a little more than `most` bytes when there is more."""
+        parts, size = [], 0
+        while size <= most and (data := self.read_some(SKIP_BYTES)):
             parts.append(data)
+            size += len(data)
         return b"".join(parts)
 
     def close(self) -> None:
