@@ -9,13 +9,17 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Block", "Floats", "Samples", "Source"]
+__all__ = ["NOTHING", "Block", "Floats", "Samples", "Source"]
 
 Floats = npt.NDArray[np.float32]
 """Mono audio, one value per sample, in [-1, 1]."""
 
 Samples = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
 """Audio samples (float32) or the bytes of a text (uint8)."""
+
+
+NOTHING: Floats = np.zeros(0, np.float32)
+"""No audio at all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

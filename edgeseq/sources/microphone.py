@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import AudioError, ConfigError
-from .base import Block, Floats
+from .base import NOTHING, Block, Floats
 from .channels import Channel, ChannelMix
 from .clock import Clock, SystemClock
 from .devices import (
@@ -48,8 +48,6 @@ DRIFT_SECONDS, DRIFT_PPM = 0.5, 300.0
 
 MOST_NOTES = 100
 """A device that fails every minute of a year must not fill the memory with words."""
-
-NOTHING = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import BinaryIO
 import numpy as np
 
 from ..errors import AudioError, ConfigError
-from .base import Block, Floats
-from .bytestream import ByteStream
+from .base import NOTHING, Block, Floats
+from .bytestream import IDLE_SECONDS, ByteStream
 from .channels import Channel, ChannelMix
 from .formats import FORMATS
 from .hints import FormatHint
@@ -151,7 +151,12 @@ class PcmSource:
         decoder = self._decoder
         most = block_bytes(self.sample_rate, decoder.frame_bytes)
         hint = FormatHint(decoder.format, self._channels, self.name, self.notes)
-        while data := self._bytes.read_some(most):
+        while True:
+            while self.live and not self._bytes.ready(IDLE_SECONDS):
+                yield Block(NOTHING)
+            data = self._bytes.read_some(most)
+            if not data:
+                break
             hint.push(data)
             samples = decoder.push(data)
             if len(samples):

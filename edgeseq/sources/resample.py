@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import StateError, StreamClosedError
-from .base import Floats
+from .base import NOTHING, Floats
 from .pcm import check_rate
 
 if TYPE_CHECKING:
     import soxr
 
 __all__ = ["Resampler"]
-
-NOTHING = np.zeros(0, np.float32)
 
 LEAD_SECONDS = 0.15
 """Input before and after a section that its samples depend on; more made no difference in any of

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ..errors import AudioError
-from .base import Block
-from .bytestream import ByteStream
+from .base import NOTHING, Block
+from .bytestream import IDLE_SECONDS, ByteStream
 from .channels import Channel
 from .pcm import PcmDecoder, block_bytes
 
@@ -199,6 +199,8 @@ class WavSource:
         size = self.header.data_bytes
         done = 0
         while size is None or done < size:
+            while self.live and not self._bytes.ready(IDLE_SECONDS):
+                yield Block(NOTHING)
             data = self._bytes.read_some(most if size is None else min(most, size - done))
             if not data:
                 break
