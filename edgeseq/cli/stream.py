@@ -47,7 +47,7 @@ def parse_channel(ctx: click.Context, parameter: click.Parameter, value: str | N
 
 @click.command(context_settings={"max_content_width": 100})
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@click.option("--mic", is_flag=True, help="Listen to a microphone.")
+@click.option("--mic", is_flag=True, help="Listen to a microphone, at its level (no gain control).")
 @click.option("--wav", metavar="FILE", help="Read an audio file; - is standard input.")
 @click.option("--stdin", is_flag=True, help="Read audio (WAV or raw PCM) from standard input.")
 @click.option("--text", metavar="FILE", help="Read text byte by byte; - is standard input.")

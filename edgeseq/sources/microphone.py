@@ -318,6 +318,10 @@ class Microphone:
             self._resume_from = self._gone_since
             self._next_time = 0.0
             self._stream = stream
+            if self._closed:
+                # By another thread, while the device was being opened.
+                self._close_stream()
+                return
             stream.start()
         except (AudioError, self._backend.PortAudioError, ValueError):
             self._wait_longer()

@@ -236,6 +236,7 @@ def _is_number(value: object) -> bool:
 
 FITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "str": (lambda v: isinstance(v, str), "a text"),
+    "bool": (lambda v: isinstance(v, bool), "true or false"),
     "int": (lambda v: isinstance(v, int) and not isinstance(v, bool), "a whole number"),
     "float": (_is_number, "a number"),
     "tuple[float, float]": (

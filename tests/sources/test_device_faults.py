@@ -171,6 +171,25 @@ def test_f8_a_microphone_that_goes_every_minute_does_not_fill_the_memory() -> No
     assert len(mic.notes) == 100
 
 
+def test_f11_a_microphone_that_is_closed_while_it_is_opened_again_stays_closed() -> None:
+    """By another thread: the device must not stay open behind its back."""
+    card = SimulatedCard(mono(Fault("unplug", 2.0, 5.0)))
+    mic = Microphone(backend=card, clock=card)
+    plain = card.InputStream
+
+    def closing(**settings: Any) -> Any:
+        stream = plain(**settings)
+        mic.close()
+        return stream
+
+    blocks = mic.blocks()
+    while card.now() < 6:
+        next(blocks)
+    card.InputStream = closing  # type: ignore[method-assign]
+    assert [len(block.samples) for block in blocks if len(block.samples)] == []
+    assert card._stream is None
+
+
 def test_f8_another_microphone_is_never_taken_in_its_place() -> None:
     """The default device becomes another one when the first is unplugged: that was not chosen."""
     card = SimulatedCard(mono(Fault("unplug", 2.0, 1e4)))
