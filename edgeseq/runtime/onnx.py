@@ -149,7 +149,10 @@ def _load(path: str, threads: int) -> ort.InferenceSession:
     # GRU 2x128 and 2x256: 90 KiB less resident without the arena, at the same step time.
     options.enable_cpu_mem_arena = False
     try:
-        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        # Without its fallback, which prints to stdout and tries the same provider once more.
+        return ort.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     # onnxruntime's errors share no class below Exception.
     except Exception as error:
         words = f"onnxruntime {ort.__version__} cannot load it"

@@ -5,6 +5,7 @@ A target may end in an EdgeseqError of one line; anything else is a finding.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import json
@@ -53,12 +54,15 @@ class Target:
 
 
 def one_line(run: Callable[[bytes], object], data: bytes) -> None:
-    """Run a target; its errors must be ours and of one line."""
+    """Run a target; its errors must be ours and of one line, and stdout is for results only."""
     try:
-        run(data)
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            run(data)
     except EdgeseqError as error:
         if "\n" in str(error):
             raise AssertionError(f"more than one line: {error}") from error
+    if printed.getvalue():
+        raise AssertionError(f"printed: {printed.getvalue()}")
 
 
 def mutate(draw: random.Random, data: bytes) -> bytes:
@@ -114,7 +118,8 @@ def mutate_json(draw: random.Random, data: bytes) -> bytes:
                 if node[key] is node:
                     del node[key]
             case _:
-                node[key] = draw.choice(ODD_VALUES)
+                # A copy: a list put into itself would be no document.
+                node[key] = copy.deepcopy(draw.choice(ODD_VALUES))
     return json.dumps(document).encode()
 
 

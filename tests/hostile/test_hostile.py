@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from edgeseq.errors import AudioError, ConfigError, ManifestError
 from edgeseq.manifest import Manifest
-from edgeseq.runtime import onnx_file, read_manifest
+from edgeseq.runtime import Session, onnx_file, read_manifest
 from edgeseq.sources import WavSource
 from edgeseq.sources.bytestream import ByteStream
 from edgeseq.sources.pcm import MOST_BLOCK_BYTES, block_bytes
@@ -187,6 +187,19 @@ def test_a_file_that_is_too_large_is_not_read(
     monkeypatch.setattr(onnx_file, "MOST_MANIFEST_BYTES", 1000)
     with pytest.raises(ManifestError, match="at most 1,000 are allowed"):
         read_manifest(path)
+
+
+def test_a_runtime_that_cannot_tell_its_error_prints_nothing(
+    good: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A name that is not UTF-8: onnxruntime printed "EP Error" to stdout and tried again."""
+    model = onnx.load_from_string(good)
+    model.graph.node[0].op_type = "Unknown"
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString().replace(b"Unknown", b"Unknow\xfe"))
+    with pytest.raises(ManifestError, match="cannot load it"):
+        Session(path)
+    assert capfd.readouterr() == ("", "")
 
 
 # --- manifests -----------------------------------------------------------------------------------
