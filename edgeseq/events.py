@@ -75,7 +75,11 @@ class Token(Event):
 
 @dataclass(frozen=True, slots=True)
 class Gap(Event):
-    """`seconds` of input were lost before `time`, because of `cause`."""
+    """`seconds` of input were lost before `time`, because of `cause`.
+
+    Causes of a microphone are "overflow" (the machine or this program was too slow) and "device"
+    (it was unplugged or stopped).
+    """
 
     seconds: float
     cause: str

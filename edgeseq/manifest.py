@@ -42,6 +42,11 @@ TASKS = ("keyword", "vad", "bytes")
 SCHEMES = ("none", "int8")
 BYTE_VALUES = 256
 
+MOST_STREAM_BYTES = 64 * 2**20
+"""What one stream may take for input, output, state and smoothing; bundled models take 0.4 MB."""
+
+LEAST_RATE, MOST_RATE = 1000, 768_000
+
 
 def config_digest(config: Mapping[str, object]) -> str:
     """SHA-256 of a config written as sorted JSON without spaces; `provenance.config_sha256`."""
@@ -185,6 +190,7 @@ class Manifest:
                     f"ask for {expected}"
                 )
         check_decoding(self.task, self.labels, self.decoding)
+        self._check_size()
         self._check_golden()
 
     @property
@@ -207,6 +213,19 @@ class Manifest:
 
     def _y_shape(self, steps: int) -> tuple[int, ...]:
         return (1, steps * self.timing.chunk // self.timing.subsampling, self.output_dim)
+
+    def _check_size(self) -> None:
+        """Refuse numbers that would fill the memory before anything has been heard."""
+        tensors = (*self.inputs, *self.outputs, *self.state_spec)
+        longest = max(s for s in asdict(self.decoding).values() if isinstance(s, float))
+        outputs = self.timing.frames(longest) if self.input == "pcm" else 0
+        size = sum(tensor.nbytes() for tensor in tensors) + 8 * outputs * self.output_dim
+        size += 4 * self.timing.lookahead * self.timing.hop
+        if size > MOST_STREAM_BYTES:
+            raise ManifestError(
+                f"manifest: a stream would take {size:,} bytes for tensors and decoding; at most "
+                f"{MOST_STREAM_BYTES:,} are allowed"
+            )
 
     def _check_golden(self) -> None:
         x, y = self.golden.x, self.golden.y
@@ -275,6 +294,11 @@ def _check_input(manifest: Manifest) -> None:
         )
     if expected == "pcm" and timing.sample_rate is None:
         raise ManifestError("manifest.timing.sample_rate: is null; pcm input needs a number")
+    if timing.sample_rate and not LEAST_RATE <= timing.sample_rate <= MOST_RATE:
+        raise ManifestError(
+            f"manifest.timing.sample_rate: is {timing.sample_rate}, must lie in "
+            f"[{LEAST_RATE}, {MOST_RATE}]"
+        )
     text = (timing.sample_rate, timing.window, timing.hop, timing.subsampling)
     if expected == "bytes" and text != (None, 1, 1, 1):
         raise ManifestError(

@@ -7,6 +7,7 @@ samples, frames and seconds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -47,6 +48,14 @@ class TensorSpec:
             raise ConfigError(
                 f"tensor {self.name!r}: dtype {self.dtype!r} is not one of {', '.join(DTYPES)}"
             )
+        if not self._holds(self.fill):
+            raise ConfigError(f"tensor {self.name!r}: fill {self.fill:g} is no {self.dtype}")
+
+    def _holds(self, value: float) -> bool:
+        kind = np.dtype(self.dtype)
+        if kind.kind == "f":
+            return abs(value) <= float(np.finfo(kind).max)
+        return value == int(value) and np.iinfo(kind).min <= int(value) <= np.iinfo(kind).max
 
     def bound(self, batch: int) -> tuple[int, ...]:
         """The shape with the batch axis replaced by `batch`."""
@@ -58,7 +67,8 @@ class TensorSpec:
 
     def nbytes(self, batch: int = 1) -> int:
         """Bytes of this tensor at the given batch size."""
-        return int(np.prod(self.bound(batch), dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        # Not np.prod: the axes of a hostile file overflow 64 bits.
+        return math.prod(self.bound(batch)) * np.dtype(self.dtype).itemsize
 
     def check(self, array: npt.NDArray[np.generic], batch: int = 1) -> None:
         """Raise StateError when `array` has another shape or dtype than this spec."""

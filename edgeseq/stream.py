@@ -36,6 +36,9 @@ SAVED = (
     "decoder",
     "timeline",
     "outputs",
+    "resampler",
+    "base",
+    "since",
     "samples",
     "repaired",
     "ended",
@@ -134,7 +137,13 @@ class Stream:
         """Stream time that has been pushed, including what was lost (bytes for text)."""
         return self._position() + self._timeline.lost
 
-    def push(self, samples: Array | bytes, rate: int | None = None, lost: int = 0) -> list[Event]:
+    def push(
+        self,
+        samples: Array | bytes,
+        rate: int | None = None,
+        lost: int = 0,
+        cause: str = "lost",
+    ) -> list[Event]:
         """Events that `samples` complete.
 
         Args:
@@ -142,6 +151,7 @@ class Stream:
             rate: samples a second of `samples`; None for the model's own.
             lost: samples (at `rate`) that are missing just before these. The model's state is kept,
                 time goes on, and a Gap event says so.
+            cause: what that Gap gives as its cause.
         """
         self._check("push")
         block = self._checked(samples)
@@ -153,7 +163,7 @@ class Stream:
         if lost:
             seconds = lost / (rate or 1)
             self._timeline.add_gap(self._position(), seconds)
-            events.append(Gap(self.seconds, seconds, "lost"))
+            events.append(Gap(self.seconds, seconds, cause))
         self._since += block.size
         if self._resampler is not None:
             block = self._resampler.push(cast(Floats, block))
@@ -184,7 +194,7 @@ class Stream:
     def events(self, source: Source) -> Iterator[Event]:
         """All events of a source, to its end, then those of flush."""
         for block in source.blocks():
-            yield from self.push(block.samples, source.sample_rate, block.lost)
+            yield from self.push(block.samples, source.sample_rate, block.lost, block.cause)
         yield from self.flush()
 
     def _run(self, block: Array, events: list[Event]) -> None:
@@ -279,11 +289,6 @@ class Stream:
     def state(self) -> dict[str, Any]:
         """Everything needed to go on later: numpy arrays and plain JSON values, all copies."""
         self._check("state", ended=False)
-        if self._resampler is not None:
-            raise StateError(
-                f"a stream that resamples from {self._resampler.from_rate} Hz cannot be saved; "
-                f"push {self._timing.sample_rate} Hz"
-            )
         return {
             "model": self.session.digest,
             "tensors": self._stepper.state(),
@@ -291,6 +296,9 @@ class Stream:
             "decoder": self._decoder.state(),
             "timeline": self._timeline.state(),
             "outputs": self._outputs,
+            "resampler": None if self._resampler is None else self._resampler.state,
+            "base": self._base,
+            "since": self._since,
             "samples": self._samples,
             "repaired": self.repaired,
             "ended": self._ended,
@@ -311,12 +319,26 @@ class Stream:
             self._front.restore(state["waiting"])
             self._decoder.restore(state["decoder"])
             self._timeline = Timeline.restored(state["timeline"])
+            self._restore_resampler(state["resampler"])
         except BaseException:
             # Half of one stream and half of another would be worse than a fresh one.
             self.reset()
             raise
         self._outputs, self._samples = state["outputs"], state["samples"]
+        self._base, self._since = state["base"], state["since"]
         self.repaired, self._ended = state["repaired"], state["ended"]
+
+    def _restore_resampler(self, state: Mapping[str, Any] | None) -> None:
+        if state is None:
+            return
+        from .sources.resample import Resampler
+
+        try:
+            resampler = Resampler(state["from_rate"], cast(int, self._timing.sample_rate))
+        except (KeyError, TypeError, ConfigError):
+            raise StateError("the saved stream's resampler does not fit this model") from None
+        resampler.restore(state)
+        self._resampler = resampler
 
     def close(self) -> None:
         """End the stream; may be called twice. The Session stays usable."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable, Iterable
 from typing import NoReturn, TypeVar
 
@@ -13,13 +14,25 @@ __all__ = ["Fields", "parse_object"]
 
 T = TypeVar("T")
 
+LARGEST = sys.float_info.max
+
+MOST_SHOWN = 80
+"""Characters of a wrong value in a message."""
+
 
 def _no_double(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    keys = [key for key, _ in pairs]
-    for key in keys:
-        if keys.count(key) > 1:
+    values: dict[str, object] = {}
+    for key, value in pairs:
+        if key in values:
             raise ManifestError(f"key {key!r} is given twice in one object")
-    return dict(pairs)
+        values[key] = value
+    return values
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    # JSON has no infinity, but 1e999 is one.
+    return value if math.isfinite(value) else _no_constant(text)
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -29,7 +42,11 @@ def _no_constant(name: str) -> NoReturn:
 def parse_object(text: str, path: str) -> Fields:
     """The JSON object in `text`, or a ManifestError that names `path`."""
     try:
-        value = json.loads(text, object_pairs_hook=_no_double, parse_constant=_no_constant)
+        value = json.loads(
+            text, object_pairs_hook=_no_double, parse_constant=_no_constant, parse_float=_finite
+        )
+        # Half a surrogate pair ("\ud800") is no text: it could be neither hashed nor written.
+        json.dumps(value, ensure_ascii=False).encode()
     except ManifestError as error:
         raise ManifestError(f"{path}: {error}") from None
     except (ValueError, RecursionError) as error:
@@ -54,6 +71,7 @@ class Fields:
 
     def _wrong(self, key: str, value: object, allowed: str) -> ManifestError:
         shown = _kind(value) if isinstance(value, list | dict) else json.dumps(value)
+        shown = shown if len(shown) <= MOST_SHOWN else f"{shown[:MOST_SHOWN]}..."
         return ManifestError(f"{self.path}.{key}: is {shown}, must be {allowed}")
 
     def text(self, key: str, allowed: Iterable[str] = ()) -> str:
@@ -85,7 +103,8 @@ class Fields:
         """A finite number in `[low, high]`."""
         value = self._take(key)
         fits = isinstance(value, int | float) and not isinstance(value, bool)
-        if not fits or not math.isfinite(float(value)) or not low <= float(value) <= high:  # type: ignore[arg-type]
+        # Compared before float(): a whole number may be too large for that.
+        if not fits or not max(low, -LARGEST) <= value <= min(high, LARGEST):  # type: ignore[operator]
             limits = "" if math.isinf(low) and math.isinf(high) else f" in [{low:g}, {high:g}]"
             raise self._wrong(key, value, f"a finite number{limits}")
         return float(value)  # type: ignore[arg-type]

@@ -33,17 +33,45 @@ set-default-source edgesrc
 """
 
 
-@dataclass(frozen=True)
+@dataclass
 class PulseServer:
-    """A running server.
+    """A server that runs between start and stop.
 
     Attributes:
+        folder: where its socket, script and log lie.
         env: environment for processes that shall hear or play.
         device: what to pass to Microphone.
     """
 
+    folder: Path
     env: dict[str, str]
     device: str = "pulse"
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until its microphone is there."""
+        log = self.folder / "pulse.log"
+        command = ["pulseaudio", "-n", "-F", str(self.folder / "edge.pa"), "--daemonize=no"]
+        self._process = subprocess.Popen(
+            [*command, "--exit-idle-time=-1", f"--log-target=file:{log}"],
+            env=self.env, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        for _ in range(100):
+            if self.has_source():
+                return
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.1)
+        words = log.read_text() if log.exists() else "no log"
+        raise RuntimeError(f"pulseaudio did not start: {words}")
+
+    def stop(self) -> None:
+        """End it at once, as when a device is pulled out."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+            (self.folder / "pulse.sock").unlink(missing_ok=True)
 
     def play(self, path: Path) -> None:
         """Play a WAV file into the microphone and wait until its end."""
@@ -86,25 +114,9 @@ def pulse_server(rate: int = 16000) -> Iterator[PulseServer]:
             "HOME": name,
             "PULSE_SERVER": f"unix:{socket}",
         }
-        log = folder / "pulse.log"
-        command = ["pulseaudio", "-n", "-F", str(script), "--daemonize=no", "--exit-idle-time=-1"]
-        with subprocess.Popen(
-            [*command, f"--log-target=file:{log}"], env=env, stderr=subprocess.DEVNULL
-        ) as process:
-            server = PulseServer(env)
-            try:
-                _wait_until_ready(server, process, log)
-                yield server
-            finally:
-                process.terminate()
-
-
-def _wait_until_ready(server: PulseServer, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(100):
-        if server.has_source():
-            return
-        if process.poll() is not None:
-            break
-        time.sleep(0.1)
-    words = log.read_text() if log.exists() else "no log"
-    raise RuntimeError(f"pulseaudio did not start: {words}")
+        server = PulseServer(folder, env)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()

@@ -218,6 +218,27 @@ def test_a_saved_stream_goes_on_exactly(sessions: dict[str, Session], name: str)
         assert events + second.flush() == expected
 
 
+@pytest.mark.parametrize("rate", [8000, 44100, 48000])
+def test_a_stream_that_resamples_goes_on_exactly(sessions: dict[str, Session], rate: int) -> None:
+    """Saved anywhere, across seams of the resampler and a change of the rate."""
+    session, draw = sessions["gru"], np.random.default_rng(rate)
+    blocks = [(draw.normal(0, 0.3, 997).astype(np.float32), rate) for _ in range(3 * rate // 997)]
+    blocks += [(block, 16000) for block, _ in blocks[:20]]
+    whole = Stream(session)
+    expected = [event for block, r in blocks for event in whole.push(block, r, lost=1)]
+    expected += whole.flush()
+    assert len(expected) > len(blocks)
+    stream, events = Stream(session), []
+    for i, (block, r) in enumerate(blocks):
+        events += stream.push(block, r, lost=1)
+        if i % 3 == 0:
+            state = pickle.loads(pickle.dumps(stream.state))
+            stream = Stream(session)
+            stream.push(noise(0.2), rate=22050)
+            stream.restore(state)
+    assert events + stream.flush() == expected
+
+
 def test_a_saved_stream_is_arrays_and_json_values(sessions: dict[str, Session]) -> None:
     stream = Stream(sessions["gru"])
     stream.push(noise(0.33), lost=16)
@@ -240,6 +261,9 @@ def test_a_state_that_does_not_fit_is_refused(sessions: dict[str, Session]) -> N
         ("waiting", np.zeros(500, np.float32)),
         ("decoder", {}),
         ("timeline", [3]),
+        ("resampler", {"from_rate": 3}),
+        ("resampler", {"from_rate": 48000}),
+        ("resampler", 7),
     ]:
         with pytest.raises(StateError):
             stream.restore({**good, key: wrong})

@@ -26,6 +26,7 @@ COMMANDS = {
     "compare": ("edgeseq.cli.compare", "Measure models side by side on the same input."),
     "info": ("edgeseq.cli.info", "Show what a model file says about itself."),
     "devices": ("edgeseq.cli.devices", "List the microphones."),
+    "doctor": ("edgeseq.cli.doctor", "Check this machine, and say what to do."),
     "train": ("edgeseq.cli.train", "Train a model by a recipe."),
     "export": ("edgeseq.cli.export", "Turn a checkpoint into a model file."),
     "verify": ("edgeseq.cli.verify", "Check that a model file computes what it should."),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..assets import bundled
+from ..errors import AudioError
 from ..profile.compare import Measured, combine, measure
 from ..profile.machine import this_machine
 from ..profile.scoring import Interval, WordScore, frame_accuracy, read_labels, score_words
@@ -26,8 +30,8 @@ Row = dict[str, Any]
 
 @click.command()
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@click.option("--wav", metavar="FILE", help="Audio file that every model hears.")
-@click.option("--text", metavar="FILE", help="Text that every model reads.")
+@click.option("--wav", metavar="FILE", help="Audio that every model hears; - is standard input.")
+@click.option("--text", metavar="FILE", help="Text that every model reads; - is standard input.")
 @click.option("--labels", metavar="TSV", help="What is right: start, end (seconds) and label.")
 @click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -53,13 +57,14 @@ def command(
         raise click.UsageError("--labels goes with --wav; text is scored by bits per byte")
     file = wav if wav is not None else text
     assert file is not None
-    if file == "-":
-        raise click.UsageError("the input is read several times, so it must be a file, not -")
+    if file == "-" == labels:
+        raise click.UsageError("standard input is either the input or its labels, not both")
     truth = read_labels(labels) if labels is not None else None
     chosen = choose(models, text is not None, _bundled(text is not None))
     done: dict[str, list[Measured]] = {}
     try:
-        _measure(chosen, "wav" if text is None else "text", file, rounds, done)
+        with _as_file(file) as path:
+            _measure(chosen, "wav" if text is None else "text", path, rounds, done)
     finally:
         # After Ctrl-C what has been measured so far is still shown.
         if done:
@@ -70,6 +75,21 @@ def command(
             ]
             caption = _caption(rows, min(len(runs) for runs in done.values()))
             _print(rows, caption, file, as_json)
+
+
+@contextmanager
+def _as_file(file: str) -> Iterator[str]:
+    """The file, or a copy of standard input: it is read once for every model and round."""
+    if file != "-":
+        yield file
+        return
+    with tempfile.TemporaryDirectory(prefix="edgeseq") as folder:
+        path = Path(folder) / "stdin"
+        if sys.stdin is None or sys.stdin.closed:
+            raise AudioError("standard input is closed; pipe something into it or name a file")
+        with path.open("wb") as copy:
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+        yield str(path)
 
 
 def _bundled(text: bool) -> list[Path]:

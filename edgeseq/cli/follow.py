@@ -109,7 +109,9 @@ class Run:
             for output in self.outputs:
                 output.hear(piece)
             for track in self.tracks:
-                events = track.stream.push(piece.samples, self.source.sample_rate, piece.lost)
+                events = track.stream.push(
+                    piece.samples, self.source.sample_rate, piece.lost, piece.cause
+                )
                 self._show(track, events)
             now = monotonic()
             if now >= self._next_tick:
@@ -138,7 +140,7 @@ class Run:
                     left = self._limit - self.pushed - self.lost
                     lost = min(lost, left)
                     samples = samples[: left - lost]
-                yield Block(samples, lost)
+                yield Block(samples, lost, block.cause)
                 lost = 0
                 if interrupt.requested or self.pushed + self.lost == self._limit:
                     return

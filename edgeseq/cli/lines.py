@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..events import Event, Gap, Keyword, Speech, Text, Token
-from ..sources import Block
+from ..sources import Block, Source
 from .follow import Track
 from .summary import Summary
 
-__all__ = ["JsonLines", "PlainLines", "print_summary", "visible"]
+__all__ = ["JsonLines", "LiveNotes", "PlainLines", "print_summary", "visible"]
 
 
 def visible(text: str) -> str:
@@ -41,6 +41,27 @@ class PlainLines:
     def tick(self) -> None:
         """Notice at once that nobody reads any more, not only at the next event."""
         _check_reader()
+
+
+class LiveNotes:
+    """What a live source wants known, on stderr as soon as it is."""
+
+    def __init__(self, source: Source) -> None:
+        """Follow the notes of `source`."""
+        self._source = source
+        self._told = 0
+
+    def hear(self, block: Block) -> None:
+        """Nothing: notes come with or without input."""
+
+    def events(self, track: Track, events: list[Event]) -> None:
+        """Nothing: notes are no events."""
+
+    def tick(self) -> None:
+        """Write the notes that are new."""
+        for note in self._source.notes[self._told :]:
+            self._told += 1
+            print(f"note: {visible(note)}", file=sys.stderr, flush=True)
 
 
 class JsonLines:
@@ -83,6 +104,14 @@ def print_summary(summary: Summary) -> None:
     lines.append(f"{size} of input, peak RSS {summary.peak_rss_bytes / 2**20:.1f} MiB")
     if not text:
         lines.append(f"samples lost {summary.lost_samples}, repaired {summary.repaired_samples}")
+    if summary.device is not None:
+        drift = summary.device["drift_ppm"]
+        lines.append(
+            f"microphone: {summary.device['overflows']} overflows, "
+            f"{summary.device['losses']} times gone, "
+            f"{summary.device['silent_seconds']:.1f} s of digital silence, "
+            f"drift {'not known yet' if drift is None else f'{drift:+.0f} ppm'}"
+        )
     lines += [f"note: {visible(note)}" for note in summary.notes]
     print("\n".join(lines), file=sys.stderr, flush=True)
 

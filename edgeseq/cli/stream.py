@@ -14,7 +14,7 @@ from ..stream import Stream
 from .choose import Chosen, choose, parse_thresholds, thresholds_for
 from .follow import Output, Run, Track
 from .interrupt import Interrupt
-from .lines import JsonLines, PlainLines, print_json, print_summary, visible
+from .lines import JsonLines, LiveNotes, PlainLines, print_json, print_summary, visible
 from .summary import summarise
 
 Channel = int | Literal["mix"]
@@ -25,6 +25,7 @@ AUDIO = ("mic", *FILES)
 GOES_WITH = {
     "device": ("--device", ("mic",)),
     "on_overflow": ("--on-overflow", ("mic",)),
+    "once": ("--once", ("mic",)),
     "paced": ("--realtime", FILES),
     "pcm": ("--format", FILES),
     "channels": ("--channels", FILES),
@@ -46,7 +47,7 @@ def parse_channel(ctx: click.Context, parameter: click.Parameter, value: str | N
 
 @click.command(context_settings={"max_content_width": 100})
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@click.option("--mic", is_flag=True, help="Listen to a microphone.")
+@click.option("--mic", is_flag=True, help="Listen to a microphone, at its level (no gain control).")
 @click.option("--wav", metavar="FILE", help="Read an audio file; - is standard input.")
 @click.option("--stdin", is_flag=True, help="Read audio (WAV or raw PCM) from standard input.")
 @click.option("--text", metavar="FILE", help="Read text byte by byte; - is standard input.")
@@ -71,6 +72,7 @@ def parse_channel(ctx: click.Context, parameter: click.Parameter, value: str | N
     "--on-overflow", type=click.Choice(["mark", "fill", "fail"]),
     help="What to do about lost microphone audio.  [default: mark]",
 )  # fmt: skip
+@click.option("--once", is_flag=True, help="End when the microphone goes away, do not wait for it.")
 @click.option(
     "--seconds", type=click.FloatRange(0, min_open=True), metavar="N",
     help="Stop after N seconds of audio.",
@@ -127,7 +129,11 @@ def _open(given: dict[str, Any], chosen: list[Chosen]) -> Source:
     if given["mic"]:
         rate = given["rate"] or max(m.manifest.timing.sample_rate or 1 for m in chosen)
         return Microphone(
-            rate, given["device"], channel, on_overflow=given["on_overflow"] or "mark"
+            rate,
+            given["device"],
+            channel,
+            on_overflow=given["on_overflow"] or "mark",
+            reopen=not given["once"],
         )
     source = open_audio(
         given["wav"] or "-",
@@ -175,11 +181,13 @@ def _outputs(stack: ExitStack, source: Source, tracks: list[Track], as_json: boo
         console = Console(stderr=True, highlight=False)
         if not console.is_dumb_terminal:
             outputs.append(stack.enter_context(LiveView(source, tracks, console)))
-    if source.live and not outputs:
+    drawn = bool(outputs)
+    if source.live and not drawn:
         print(f"listening to {visible(source.name)}; Ctrl-C ends", file=sys.stderr, flush=True)
+        outputs.append(LiveNotes(source))
     if as_json:
         outputs.append(JsonLines())
-    elif not outputs or not _watched(sys.stdout):
+    elif not drawn or not _watched(sys.stdout):
         outputs.append(PlainLines(tracks))
     return outputs
 

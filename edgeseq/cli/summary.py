@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..profile.memory import peak_rss
+from ..sources import Microphone
 from .follow import Run, Track
 
 __all__ = ["Summary", "summarise"]
@@ -22,6 +23,7 @@ class Summary:
         peak_rss_bytes: most memory of this process.
         lost_samples: samples of the source that were lost.
         repaired_samples: samples that were no numbers and became 0.
+        device: the counts of a microphone's Health; None for other sources.
         notes: what the source wants known.
         interrupted: whether Ctrl-C or SIGTERM ended it.
     """
@@ -32,6 +34,7 @@ class Summary:
     peak_rss_bytes: int
     lost_samples: int
     repaired_samples: int
+    device: dict[str, Any] | None
     notes: list[str]
     interrupted: bool
 
@@ -43,6 +46,7 @@ class Summary:
             "peak_rss_bytes": self.peak_rss_bytes,
             "lost_samples": self.lost_samples,
             "repaired_samples": self.repaired_samples,
+            "device": self.device,
             "notes": self.notes,
             "interrupted": self.interrupted,
         }
@@ -56,8 +60,10 @@ def summarise(run: Run, interrupted: bool) -> Summary:
     """Sums of `run`, after its flush."""
     text = run.source.sample_rate is None
     seconds = max(track.stream.seconds for track in run.tracks)
-    # A microphone also knows of what it lost after the last block.
-    lost = max(run.lost, getattr(run.source, "lost_samples", 0))
+    lost, device = run.lost, None
+    if isinstance(run.source, Microphone):
+        # It also knows of what it lost after the last block.
+        lost, device = max(lost, run.source.lost_samples), asdict(run.source.health)
     return Summary(
         models=[_model(track) for track in run.tracks],
         stream_seconds=None if text else round(seconds, 6),
@@ -65,6 +71,7 @@ def summarise(run: Run, interrupted: bool) -> Summary:
         peak_rss_bytes=peak_rss(),
         lost_samples=lost,
         repaired_samples=max(track.stream.repaired for track in run.tracks),
+        device=device,
         notes=list(run.source.notes),
         interrupted=interrupted,
     )

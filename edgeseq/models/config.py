@@ -26,13 +26,18 @@ def _choose(
     """The config class that `values["kind"]` names, and the remaining values, checked by name."""
     rest = dict(values)
     kind = rest.pop("kind", None)
-    if kind not in table:
+    if not isinstance(kind, str) or kind not in table:
         raise ConfigError(f"{where}.kind is {kind!r}; allowed: {', '.join(table)}")
-    allowed = [f.name for f in fields(table[kind])]
-    for name in rest:
+    allowed = {f.name: f.default for f in fields(table[kind])}
+    for name, value in rest.items():
         if name not in allowed:
             raise ConfigError(
                 f"{where}.{name} is unknown for {kind}; allowed: {', '.join(allowed)}"
+            )
+        wanted = int if isinstance(allowed[name], int) else (int, float)
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise ConfigError(
+                f"{where}.{name} is {value!r}; it must be a number like {allowed[name]}"
             )
     return table[kind], rest
 

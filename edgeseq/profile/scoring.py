@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,12 +43,13 @@ class WordScore:
 
 
 def read_labels(path: str | Path) -> list[Interval]:
-    """The lines `start<TAB>end<TAB>label` of a file, by start.
+    """The lines `start<TAB>end<TAB>label` of a file, or of standard input for "-", by start.
 
     Empty lines, lines that begin with # and a first line with the names of columns are skipped.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        text = data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"{path}: labels cannot be read: {reason}") from error

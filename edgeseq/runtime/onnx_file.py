@@ -18,10 +18,17 @@ __all__ = ["read_manifest"]
 
 LFS_START = b"version https://git-lfs"
 
+MOST_BYTES = 512 * 2**20
+MOST_MANIFEST_BYTES = 16 * 2**20
+"""Larger files are refused before they are read: the largest bundled model has 0.7 MB."""
+
 # Field numbers of onnx.proto (ONNX 1.x; they never change).
-MODEL_GRAPH, MODEL_METADATA = 7, 14
+MODEL_GRAPH, MODEL_METADATA, MODEL_FUNCTION = 7, 14, 25
 ENTRY_KEY, ENTRY_VALUE = 1, 2
-GRAPH_INITIALIZER = 5
+GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_SPARSE_INITIALIZER = 1, 5, 15
+NODE_ATTRIBUTE = 5
+ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS, ATTRIBUTE_SPARSE = (5, 10), (6, 11), (22, 23)
+SPARSE_PARTS = (1, 2)
 TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION = 13, 14
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
@@ -31,21 +38,22 @@ class _DamagedError(Exception):
     pass
 
 
+class _RefusedError(Exception):
+    pass
+
+
 def read_manifest(path: str | os.PathLike[str]) -> Manifest:
     """The manifest of the model file at `path`; ManifestError says in a line what is wrong."""
     where = os.fspath(path)
     data = memoryview(_read_file(Path(path), where))
     try:
-        text, external = _scan(data)
+        text = _scan(data)
     except _DamagedError as error:
         raise ManifestError(
             f"{where}: is not an ONNX file, or is damaged ({error}); fetch or export it again"
         ) from None
-    if external:
-        raise ManifestError(
-            f"{where}: keeps weights in a second file (ONNX external data), which is not allowed; "
-            "export it as one file"
-        )
+    except _RefusedError as error:
+        raise ManifestError(f"{where}: {error}") from None
     if text is None:
         raise ManifestError(
             f"{where}: has no metadata {KEY!r}, so it was not exported by edgeseq; make one with: "
@@ -62,6 +70,9 @@ def _read_file(path: Path, where: str) -> bytes:
     if path.suffix.lower() != ".onnx":
         raise ManifestError(f"{where}: a model file must end in .onnx, not {path.suffix!r}")
     try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise ManifestError(f"{where}: has {size:,} bytes; at most {MOST_BYTES:,} are allowed")
         data = path.read_bytes()
     except OSError as error:
         raise ManifestError(f"{where}: cannot be read: {error.strerror}") from None
@@ -74,28 +85,74 @@ def _read_file(path: Path, where: str) -> bytes:
     return data
 
 
-def _scan(data: memoryview) -> tuple[str | None, bool]:
-    """The manifest text, if any, and whether some weights lie outside the file."""
-    text, graph = None, None
+def _scan(data: memoryview) -> str | None:
+    """The manifest text, if any; refuses what a model of ours never holds."""
+    text, graphs = None, 0
     for number, value in _fields(data):
+        if number == MODEL_FUNCTION:
+            # Functions that call functions grow without bound when they are unrolled.
+            raise _RefusedError("holds functions, which is not allowed; export it again")
         if number == MODEL_GRAPH and isinstance(value, memoryview):
-            graph = value
+            # A second graph is merged into the first by protobuf, so every one counts.
+            graphs += 1
+            _scan_graph(value)
         elif number == MODEL_METADATA and isinstance(value, memoryview):
             entry = dict(_fields(value))
             if _text(entry.get(ENTRY_KEY)) == KEY:
                 text = _text(entry.get(ENTRY_VALUE))
-    if graph is None:
+    if not graphs:
         raise _DamagedError("it holds no graph")
-    external = any(
-        inner == TENSOR_EXTERNAL_DATA or (inner == TENSOR_DATA_LOCATION and where == 1)
-        for number, tensor in _fields(graph)
-        if number == GRAPH_INITIALIZER and isinstance(tensor, memoryview)
-        for inner, where in _fields(tensor)
-    )
-    return text, external
+    return text
+
+
+def _scan_graph(graph: memoryview) -> None:
+    for number, part in _fields(graph):
+        if not isinstance(part, memoryview):
+            continue
+        if number == GRAPH_INITIALIZER:
+            _scan_tensor(part)
+        elif number == GRAPH_SPARSE_INITIALIZER:
+            _scan_sparse(part)
+        elif number == GRAPH_NODE:
+            for inner, attribute in _fields(part):
+                if inner == NODE_ATTRIBUTE and isinstance(attribute, memoryview):
+                    _scan_attribute(attribute)
+
+
+def _scan_attribute(attribute: memoryview) -> None:
+    for number, value in _fields(attribute):
+        if not isinstance(value, memoryview):
+            continue
+        if number in ATTRIBUTE_GRAPHS:
+            # If, Loop and Scan: a loop may have no end.
+            raise _RefusedError("holds loops or branches, which is not allowed; export it again")
+        if number in ATTRIBUTE_TENSORS:
+            _scan_tensor(value)
+        elif number in ATTRIBUTE_SPARSE:
+            _scan_sparse(value)
+
+
+def _scan_sparse(sparse: memoryview) -> None:
+    for number, tensor in _fields(sparse):
+        if number in SPARSE_PARTS and isinstance(tensor, memoryview):
+            _scan_tensor(tensor)
+
+
+def _scan_tensor(tensor: memoryview) -> None:
+    """Refuse values that lie in another file: its path could lead anywhere."""
+    for number, value in _fields(tensor):
+        if number == TENSOR_EXTERNAL_DATA or (number == TENSOR_DATA_LOCATION and value != 0):
+            raise _RefusedError(
+                "keeps weights in a second file (ONNX external data), which is not allowed; "
+                "export it as one file"
+            )
 
 
 def _text(value: int | memoryview | None) -> str:
+    if isinstance(value, memoryview) and len(value) > MOST_MANIFEST_BYTES:
+        raise _RefusedError(
+            f"has a text of {len(value):,} bytes; at most {MOST_MANIFEST_BYTES:,} are allowed"
+        )
     try:
         return bytes(value).decode() if isinstance(value, memoryview) else ""
     except UnicodeDecodeError:
@@ -108,6 +165,9 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     while at < len(data):
         tag, at = _varint(data, at)
         number, wire = tag >> 3, tag & 7
+        if tag >= 1 << 32:
+            # Other readers keep 32 bits of it and see another field than we do.
+            raise _DamagedError(f"field number {number} at byte {at}")
         if wire == VARINT:
             whole, at = _varint(data, at)
             yield number, whole

@@ -1,10 +1,12 @@
 """Where input comes from: files, pipes, microphones and texts, one kind of source for all."""
 
 from .base import Block, Source
-from .microphone import Device, Microphone, list_devices
+from .devices import Device, list_devices
+from .formats import FORMATS
+from .microphone import Health, Microphone
 from .opening import open_audio, open_text
 from .pace import realtime
-from .pcm import FORMATS, PcmDecoder, PcmSource
+from .pcm import PcmDecoder, PcmSource
 from .resample import Resampler
 from .text import TextSource
 from .wav import WavSource
@@ -13,6 +15,7 @@ __all__ = [
     "FORMATS",
     "Block",
     "Device",
+    "Health",
     "Microphone",
     "PcmDecoder",
     "PcmSource",

@@ -9,13 +9,17 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Block", "Floats", "Samples", "Source"]
+__all__ = ["NOTHING", "Block", "Floats", "Samples", "Source"]
 
 Floats = npt.NDArray[np.float32]
 """Mono audio, one value per sample, in [-1, 1]."""
 
 Samples = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
 """Audio samples (float32) or the bytes of a text (uint8)."""
+
+
+NOTHING: Floats = np.zeros(0, np.float32)
+"""No audio at all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,10 +29,12 @@ class Block:
     Attributes:
         samples: mono float32 audio in [-1, 1], or uint8 bytes of a text.
         lost: samples of the source that are missing just before this block.
+        cause: why they are missing: "overflow" (something was too slow), "device" (it was gone).
     """
 
     samples: Samples
     lost: int = 0
+    cause: str = "lost"
 
 
 class Source(Protocol):
@@ -54,7 +60,10 @@ class Source(Protocol):
     def notes(self) -> list[str]: ...  # noqa: D102
 
     def blocks(self) -> Iterator[Block]:
-        """Everything the source has, once, in bounded memory."""
+        """Everything the source has, once, in bounded memory.
+
+        A live source gives empty blocks now and then while it waits.
+        """
         ...
 
     def close(self) -> None:

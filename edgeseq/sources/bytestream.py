@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ..errors import AudioError
 
-__all__ = ["ByteStream"]
+__all__ = ["IDLE_SECONDS", "ByteStream"]
 
 SKIP_BYTES = 65536
+
+IDLE_SECONDS = 0.1
+"""A live source that has nothing for so long says so, by an empty block."""
 
 
 class ByteStream:
@@ -24,8 +28,11 @@ class ByteStream:
         self.stream = stream
         self.keep_open = keep_open
         self._head = b""
-        # read(n) of a buffered pipe waits until all n bytes are there; read1 gives what has come.
-        self._read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
+        # Below the buffer of a pipe: read(n) of the buffer waits until all n bytes are there, and
+        # what it holds back would be invisible to ready().
+        raw = getattr(stream, "raw", stream)
+        self._read: Callable[[int], bytes | None] = getattr(raw, "read1", raw.read)
+        self._poll = _poll_of(raw)
 
     def peek(self, count: int) -> bytes:
         """The next `count` bytes, left in place; fewer only at the end of the stream."""
@@ -35,6 +42,13 @@ class ByteStream:
                 break
             self._head += data
         return self._head[:count]
+
+    def ready(self, seconds: float) -> bool:
+        """Whether a read gives something at once (the end too), after waiting up to `seconds`.
+
+        True as well where that cannot be known, such as for pipes on Windows.
+        """
+        return bool(self._head) or self._poll is None or bool(self._poll.poll(1000 * seconds))
 
     def read_some(self, most: int) -> bytes:
         """At least one byte and at most `most`, as soon as there are any; b"" at the end."""
@@ -58,11 +72,12 @@ class ByteStream:
             count -= len(data)
         return True
 
-    def read_all(self) -> bytes:
-        """Everything that is left."""
-        parts = []
-        while data := self.read_some(SKIP_BYTES):
+    def read_all(self, most: int) -> bytes:
+        """Everything that is left; a little more than `most` bytes when there is more."""
+        parts, size = [], 0
+        while size <= most and (data := self.read_some(SKIP_BYTES)):
             parts.append(data)
+            size += len(data)
         return b"".join(parts)
 
     def close(self) -> None:
@@ -72,6 +87,19 @@ class ByteStream:
 
     def _read_from_stream(self, most: int) -> bytes:
         try:
-            return self._read(most)
+            # None: a pipe that somebody made non-blocking has nothing at the moment.
+            while (data := self._read(most)) is None:
+                self.ready(1.0)
+            return data
         except OSError as error:
             raise AudioError(f"{self.name}: cannot be read: {error.strerror or error}") from error
+
+
+def _poll_of(raw: Any) -> Any:
+    """What waits for input of a file or pipe; None where nothing can."""
+    try:
+        poll = select.poll()
+        poll.register(raw.fileno(), select.POLLIN)
+    except (OSError, AttributeError):
+        return None
+    return poll

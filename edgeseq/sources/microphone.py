@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import AudioError, ConfigError, MissingExtraError
-from .base import Block, Floats
+from ..errors import AudioError, ConfigError
+from .base import NOTHING, Block, Floats
 from .channels import Channel, ChannelMix
+from .clock import Clock, SystemClock
+from .devices import (
+    Backend,
+    find_device,
+    list_devices,
+    open_input,
+    portaudio,
+    quiet_stderr,
+    settings_for,
+)
+from .drift import DriftMeter
 from .pcm import check_rate
 from .ring import AudioRing
 
-__all__ = ["Backend", "Device", "Microphone", "OnOverflow", "list_devices"]
+__all__ = ["Health", "Microphone", "OnOverflow"]
 
 OnOverflow = Literal["mark", "fill", "fail"]
 
@@ -31,55 +40,41 @@ FIRST_PATIENCE = 2.5
 TAKE_SECONDS = 1.0
 """Most audio in one block after the program fell behind."""
 
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 5.0
+"""A lost device is looked for at once, then after 0.5, 1, 2, 4, 5, 5, ... seconds."""
 
-class Backend(Protocol):
-    """The few names of the module sounddevice that are used, so that a test can stand in."""
+DRIFT_SECONDS, DRIFT_PPM = 0.5, 300.0
+"""Drift is worth a word beyond both: crystals differ by 100 ppm, buffers shift by 0.2 s."""
 
-    PortAudioError: type[Exception]
-
-    def query_devices(self, device: Any = None, kind: Any = None) -> Any:
-        """All devices, or one, as mappings."""
-
-    def InputStream(self, **settings: Any) -> Any:
-        """An input stream with start and close, which calls `callback`."""
+MOST_NOTES = 100
+"""A device that fails every minute of a year must not fill the memory with words."""
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """One input device: what to pass as `device`, and what it offers."""
+class Health:
+    """What went wrong with a microphone so far.
 
-    index: int
-    name: str
-    channels: int
-    sample_rate: int
-    is_default: bool
+    Attributes:
+        overflows: how often audio was lost, in the device or because this program was too slow.
+        losses: how often the device went away.
+        lost_seconds: audio that is missing, both kinds together.
+        silent_seconds: audio that was exactly zero for longer than the timeout.
+        drift_ppm: how much the device's clock is fast, in millionths; None while unknown.
+    """
 
-
-def list_devices(backend: Backend | None = None) -> list[Device]:
-    """All devices that can record."""
-    backend = backend or _portaudio()
-    try:
-        default = backend.query_devices(kind="input")["index"]
-    except (backend.PortAudioError, ValueError):
-        default = None
-    return [
-        Device(
-            info["index"],
-            info["name"],
-            info["max_input_channels"],
-            round(info["default_samplerate"]),
-            info["index"] == default,
-        )
-        for info in backend.query_devices()
-        if info["max_input_channels"] > 0
-    ]
+    overflows: int
+    losses: int
+    lost_seconds: float
+    silent_seconds: float
+    drift_ppm: float | None
 
 
 class Microphone:
     """Audio of an input device as it comes; see Source for the attributes.
 
     The device is opened at once and listened to from the first `blocks()` on. A device that refuses
-    the wanted rate is opened at its own: `sample_rate` is what was really opened.
+    the wanted rate is opened at its own: `sample_rate` is what was really opened. The level is left
+    as the device gives it: there is no automatic gain.
     """
 
     live = True
@@ -94,7 +89,9 @@ class Microphone:
         buffer_seconds: float = 10.0,
         on_overflow: OnOverflow = "mark",
         timeout_seconds: float = 2.0,
+        reopen: bool = True,
         backend: Backend | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """Open `device` (a number, a part of its name, or None for the default).
 
@@ -105,9 +102,14 @@ class Microphone:
             block_seconds: audio that the device hands over at a time.
             buffer_seconds: audio kept while the program is busy; more than that is lost.
             on_overflow: what to do about lost audio: "mark" sets `Block.lost`, "fill" puts zeros
-                in its place, "fail" raises AudioError.
-            timeout_seconds: without audio for so long, blocks() raises AudioError.
+                in its place (a loss longer than the buffer is marked: catching up with it would
+                lose more), "fail" raises AudioError.
+            timeout_seconds: without audio for so long, the device counts as gone.
+            reopen: whether a device that is gone is opened again when it comes back, by its name;
+                else, and with on_overflow "fail", blocks() raises AudioError. Looking for devices
+                anew makes PortAudio end every other sounddevice stream of this process.
             backend: the module sounddevice, or something like it.
+            clock: the machine's, or that of a simulation.
         """
         if on_overflow not in ("mark", "fill", "fail"):
             raise ConfigError(f"on_overflow is {on_overflow!r}; allowed are mark, fill and fail")
@@ -116,23 +118,46 @@ class Microphone:
                 raise ConfigError(f"{option}_seconds is {value}; it must be above 0")
         check_rate(rate, "microphone")
         self.notes: list[str] = []
-        self._backend = backend or _portaudio()
-        info = self._find(device)
+        self._clock = clock or SystemClock()
+        self._backend = backend or portaudio()
+        info = find_device(self._backend, device)
         self.name: str = info["name"]
-        self._block_seconds = block_seconds
         self._on_overflow = on_overflow
         self._timeout = timeout_seconds
-        self._stream, self.sample_rate, self._channels = self._open(info, rate, channel)
-        self._mix = ChannelMix(self._channels, channel, name=self.name, notes=self.notes)
-        self._ring = AudioRing(max(1, round(buffer_seconds * self.sample_rate)), self._channels)
+        self._reopen = reopen and on_overflow != "fail"
+        self._number = 0
+        settings = settings_for(info, rate, channel, block_seconds)
+        self._stream, self._setting, reason = open_input(
+            self._backend, info, settings, self._callback()
+        )
+        if reason:
+            first = settings[0]
+            self._note(
+                f"does not open at {first.rate} Hz with {first.channels} channel(s) ({reason}); "
+                f"opened at {self._setting.rate} Hz with {self._setting.channels}"
+            )
+        self.sample_rate = self._setting.rate
+        self._mix = ChannelMix(self._setting.channels, channel, name=self.name, notes=self.notes)
+        self._buffer = max(1, round(buffer_seconds * self.sample_rate))
+        self._ring = AudioRing(self._buffer, self._setting.channels)
         self._arrived = threading.Event()
         self._closed = False
         self._started = False
         self._device_overflows = 0
         self._next_time = 0.0
-        self._heard = 0.0
+        # (time, samples since the device was opened) of the last callback: one tuple, so that
+        # the reader never sees half of it.
+        self._latest = (0.0, 0)
+        self._given = 0
         self._patience = timeout_seconds * FIRST_PATIENCE
-        self._zeros = 0
+        self._zeros = self._silent = 0
+        self._drift = DriftMeter(self.sample_rate)
+        self._drift_told = False
+        self._losses = self._overflows_seen = 0
+        # The outage: when audio last came, and when the device is looked for next.
+        self._gone_since: float | None = None
+        self._resume_from: float | None = None
+        self._retry_at = self._retry_seconds = 0.0
 
     @property
     def overflows(self) -> int:
@@ -141,11 +166,26 @@ class Microphone:
 
     @property
     def lost_samples(self) -> int:
-        """Samples lost so far; the device's share is an estimate from its time stamps."""
+        """Samples lost so far; the device's share is an estimate from time stamps or the clock."""
         return self._ring.lost
 
+    @property
+    def health(self) -> Health:
+        """What went wrong so far."""
+        return Health(
+            self.overflows,
+            self._losses,
+            round(self.lost_samples / self.sample_rate, 3),
+            round(self._silent / self.sample_rate, 3),
+            None if self._drift.ppm is None else round(self._drift.ppm, 1),
+        )
+
     def blocks(self) -> Iterator[Block]:
-        """Audio as it comes, until close; waits in pieces, so that Ctrl-C works at once."""
+        """Audio as it comes, until close; waits in pieces, so that Ctrl-C works at once.
+
+        Empty blocks come while there is no audio, about ten a second, so that a caller can look
+        after other things.
+        """
         self._start()
         most = max(1, round(TAKE_SECONDS * self.sample_rate))
         while True:
@@ -153,91 +193,58 @@ class Microphone:
             taken = self._ring.take(most)
             if taken is not None:
                 frames, lost = taken
+                self._watch_drift()
                 self._watch_zeros(frames)
-                yield from self._after_loss(lost, self._mix.push(frames))
+                samples = self._mix.push(frames)
+                cause = "overflow" if self._gone_since is None else "device"
+                self._watch_return()
+                yield from self._after_loss(lost, cause, samples)
             elif self._closed:
                 self._mix.flush()
                 return
-            elif not self._arrived.wait(min(WAIT_SECONDS, self._timeout)):
-                self._watch_clock()
+            elif not self._clock.wait(self._arrived, min(WAIT_SECONDS, self._timeout)):
+                self._watch_device()
+                yield Block(NOTHING)
 
     def close(self) -> None:
         """Stop and give the device back; blocks() then ends after what has already come."""
         if not self._closed:
             self._closed = True
-            self._stream.close()
+            self._close_stream()
             self._arrived.set()
 
-    def _find(self, device: int | str | None) -> Any:
-        if isinstance(device, str) and device.isdecimal():
-            device = int(device)
-        try:
-            info = self._backend.query_devices(device, "input")
-        except (self._backend.PortAudioError, ValueError) as error:
-            found = ", ".join(f"{d.index} {d.name!r}" for d in list_devices(self._backend))
-            what = "default input device" if device is None else f"input device {device!r}"
-            raise AudioError(f"no {what}; there are: {found or 'no microphones at all'}") from error
-        return info
-
-    def _open(self, info: Any, rate: int, channel: Channel) -> tuple[Any, int, int]:
-        """The stream, its rate and its channels, by the first setting that the device takes."""
-        own_rate, own_channels = round(info["default_samplerate"]), info["max_input_channels"]
-        wanted = 1 if channel == "mix" else channel + 1
-        # Asked for one channel of two, ALSA gives the left one: a voice on the right would be lost.
-        if channel == "mix" and own_channels == 2:
-            wanted = 2
-        if not 0 < wanted <= own_channels:
-            raise ConfigError(
-                f"{self.name}: channel {channel!r} does not exist; it has {own_channels}, "
-                "counted from 0"
-            )
-        settings = dict.fromkeys((r, c) for r in (rate, own_rate) for c in (wanted, own_channels))
-        reason = ""
-        for open_rate, open_channels in settings:
-            try:
-                with _quiet_stderr():
-                    stream = self._backend.InputStream(
-                        samplerate=open_rate,
-                        channels=open_channels,
-                        blocksize=max(1, round(self._block_seconds * open_rate)),
-                        device=info["index"],
-                        dtype="float32",
-                        # "low" lost audio on PulseAudio; a chunk of the model costs more than this.
-                        latency="high",
-                        callback=self._on_audio,
-                    )
-            except self._backend.PortAudioError as error:
-                reason = " ".join(str(error).split())
-                continue
-            if reason:
-                self.notes.append(
-                    f"{self.name}: does not open at {rate} Hz with {wanted} channel(s) ({reason}); "
-                    f"opened at {open_rate} Hz with {open_channels}"
-                )
-            return stream, open_rate, open_channels
-        tried = ", ".join(f"{r} Hz x {c}" for r, c in settings)
-        raise AudioError(f"{self.name}: does not open ({reason}); tried {tried}")
+    def _callback(self) -> partial[None]:
+        """The callback of the next stream: a stream that was given up cannot speak any more."""
+        self._number += 1
+        return partial(self._on_audio, self._number)
 
     def _start(self) -> None:
         if self._started or self._closed:
             return
         self._started = True
-        self._heard = time.monotonic()
+        self._latest = (self._clock.now(), 0)
         try:
             self._stream.start()
         except self._backend.PortAudioError as error:
             words = " ".join(str(error).split())
             raise AudioError(f"{self.name}: does not start ({words})") from error
 
-    def _on_audio(self, frames: Floats, count: int, when: Any, status: Any) -> None:
+    def _on_audio(self, number: int, frames: Floats, count: int, when: Any, status: Any) -> None:
         """The sound card's thread: copy and go, nothing slow."""
+        if number != self._number:
+            return
+        now = self._clock.now()
         lost = 0
         if status.input_overflow:
             self._device_overflows += 1
             lost = self._missing(when.inputBufferAdcTime, count)
+        if self._resume_from is not None:
+            lost = max(0, round((now - self._resume_from) * self.sample_rate) - count)
+            self._resume_from = None
         self._next_time = when.inputBufferAdcTime + count / self.sample_rate
+        self._given += count
         self._ring.push(frames, lost)
-        self._heard = time.monotonic()
+        self._latest = now, self._given
         self._patience = self._timeout
         self._arrived.set()
 
@@ -251,65 +258,143 @@ class Microphone:
         known = self._next_time > 0 and 0 < missing <= 10 * self.sample_rate
         return missing if known else count
 
-    def _after_loss(self, lost: int, samples: Floats) -> Iterator[Block]:
+    def _after_loss(self, lost: int, cause: str, samples: Floats) -> Iterator[Block]:
         if lost and self._on_overflow == "fail":
             raise AudioError(
                 f"{self.name}: {lost} samples ({lost / self.sample_rate:.3f} s) were lost; "
                 "the machine is too slow or too busy"
             )
-        if self._on_overflow == "fill":
+        if self._on_overflow == "fill" and lost <= self._buffer:
             piece = max(1, round(TAKE_SECONDS * self.sample_rate))
             for begin in range(0, lost, piece):
                 yield Block(np.zeros(min(piece, lost - begin), np.float32))
             lost = 0
-        yield Block(samples, lost)
+        yield Block(samples, lost, cause)
 
-    def _watch_clock(self) -> None:
-        if not self._closed and time.monotonic() - self._heard > self._patience:
-            raise AudioError(
-                f"no audio from {self.name} for {self._patience:g} s; is it unplugged, or in use "
-                "by another program?"
+    def _watch_device(self) -> None:
+        """Called while no audio comes: give a dead device up, or look for it again."""
+        now = self._clock.now()
+        if self._closed:
+            return
+        if self._stream is None:
+            if now >= self._retry_at:
+                self._try_again()
+            return
+        active = self._is_active()
+        if active and now - self._latest[0] <= self._patience:
+            return
+        since = f"for {self._patience:g} s" if active else "any more"
+        why = "is it unplugged, or in use by another program?"
+        never = not self._given and self._gone_since is None
+        if never or not self._reopen:
+            raise AudioError(f"no audio from {self.name} {since}; {why}")
+        if self._gone_since is None:
+            self._losses += 1
+            self._gone_since = self._latest[0]
+            self._retry_seconds = FIRST_RETRY_SECONDS
+            self._retry_at = now
+            self._note(f"no audio {since}; {why} It is opened again as soon as it is there")
+        else:
+            # It opened again but stays silent.
+            self._wait_longer()
+        with quiet_stderr():
+            self._close_stream()
+
+    def _try_again(self) -> None:
+        try:
+            found = [d for d in list_devices(self._backend) if d.name == self.name]
+            if not found:
+                raise AudioError(f"{self.name}: is not there")
+            stream, _, _ = open_input(
+                self._backend,
+                {"index": found[0].index, "name": self.name},
+                # Another rate in the middle of a stream would surprise whoever reads the blocks.
+                [self._setting],
+                self._callback(),
+            )
+            self._given = 0
+            self._latest = (self._clock.now(), 0)
+            self._patience = self._timeout * FIRST_PATIENCE
+            self._resume_from = self._gone_since
+            self._next_time = 0.0
+            self._stream = stream
+            if self._closed:
+                # By another thread, while the device was being opened.
+                self._close_stream()
+                return
+            stream.start()
+        except (AudioError, self._backend.PortAudioError, ValueError):
+            self._wait_longer()
+            with quiet_stderr():
+                self._close_stream()
+                self._look_anew()
+
+    def _is_active(self) -> bool:
+        """Whether PortAudio still runs the stream; one that it ended never says anything again."""
+        try:
+            return bool(self._stream.active)
+        except self._backend.PortAudioError:
+            return False
+
+    def _wait_longer(self) -> None:
+        self._retry_at = self._clock.now() + self._retry_seconds
+        self._retry_seconds = min(2 * self._retry_seconds, LAST_RETRY_SECONDS)
+
+    def _look_anew(self) -> None:
+        """PortAudio lists devices once: one that was plugged in again is seen only after this."""
+        try:
+            self._backend._terminate()
+            self._backend._initialize()
+        except self._backend.PortAudioError:
+            # No sound system at all at the moment; the next attempt looks again.
+            pass
+
+    def _close_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        # From now on what it says is ignored, even if closing it takes long.
+        self._number += 1
+        if stream is not None:
+            stream.close()
+
+    def _watch_return(self) -> None:
+        if self._gone_since is not None:
+            gone = self._latest[0] - self._gone_since
+            self._gone_since = None
+            self._drift.reset()
+            self._note(f"audio again after {gone:.3g} s")
+
+    def _watch_drift(self) -> None:
+        if self._overflows_seen != self._device_overflows:
+            self._overflows_seen = self._device_overflows
+            self._drift.reset()
+        if self._gone_since is not None:
+            return
+        self._drift.push(*self._latest)
+        seconds, ppm = self._drift.seconds or 0.0, self._drift.ppm or 0.0
+        if abs(seconds) > DRIFT_SECONDS and abs(ppm) > DRIFT_PPM and not self._drift_told:
+            self._drift_told = True
+            why = (
+                "its clock is fast"
+                if seconds > 0
+                else "its clock is slow, or audio is missing that it did not report"
+            )
+            self._note(
+                f"gave {abs(seconds):.2f} s too {'much' if seconds > 0 else 'little'} audio for "
+                f"the time that passed ({ppm:+.0f} ppm): {why}; times of events count its samples"
             )
 
     def _watch_zeros(self, frames: Floats) -> None:
         before = self._zeros
         self._zeros = 0 if frames.any() else before + len(frames)
         limit = self._timeout * self.sample_rate
+        if self._zeros > limit:
+            self._silent += len(frames) if before > limit else self._zeros
         if before <= limit < self._zeros and not any("digital silence" in n for n in self.notes):
-            self.notes.append(
-                f"{self.name}: nothing but exact zeros for {self._timeout:g} s (digital silence); "
+            self._note(
+                f"nothing but exact zeros for {self._timeout:g} s (digital silence); "
                 "is it muted, unplugged, or is this program not allowed to listen?"
             )
 
-
-def _portaudio() -> Backend:
-    try:
-        import sounddevice
-    except ImportError as error:
-        raise MissingExtraError("sounddevice", "mic", "the microphone") from error
-    except OSError as error:
-        raise AudioError(
-            "the microphone needs the library PortAudio, which is not there; install it with: "
-            "sudo apt install libportaudio2, or brew install portaudio"
-        ) from error
-    backend: Backend = sounddevice
-    return backend
-
-
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Keep ALSA and PortAudio from writing to stderr: a refused rate prints twenty lines of C."""
-    try:
-        saved = os.dup(2)
-    except OSError:
-        # No stderr at all, as under pythonw.
-        yield
-        return
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+    def _note(self, words: str) -> None:
+        if len(self.notes) < MOST_NOTES:
+            self.notes.append(f"{self.name}: {words}")

@@ -21,6 +21,9 @@ from .wav import WavSource
 
 __all__ = ["open_audio", "open_text"]
 
+MOST_CODED_BYTES = 256 * 2**20
+"""Of compressed audio that is held in memory: some four hours of MP3."""
+
 
 def open_audio(
     path: str | Path,
@@ -116,8 +119,14 @@ def _is_file(stream: BinaryIO) -> bool:
 
 
 def _seekable(stream: ByteStream) -> BinaryIO:
-    """The stream from its start; a pipe is read into memory first."""
+    """The stream from its start; a pipe is read into memory first, since libsndfile must seek."""
     if stream.stream.seekable() and not stream.keep_open:
         stream.stream.seek(0)
         return stream.stream
-    return io.BytesIO(stream.read_all())
+    data = stream.read_all(MOST_CODED_BYTES)
+    if len(data) > MOST_CODED_BYTES:
+        raise AudioError(
+            f"{stream.name}: compressed audio through a pipe may have {MOST_CODED_BYTES:,} bytes; "
+            "name the file, or pipe WAV or raw PCM, which have no limit"
+        )
+    return io.BytesIO(data)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from ..errors import ConfigError
-from .base import Block, Samples, Source
+from .base import Block, Source
 
 __all__ = ["RealtimeSource", "realtime"]
 
@@ -39,24 +39,24 @@ class RealtimeSource:
         """Blocks of 20 ms; a caller that falls behind gets the late ones at once."""
         started = self._clock()
         done = 0
-        for samples, lost in self._cut():
-            done += len(samples) + lost
+        for piece in self._cut():
+            done += len(piece.samples) + piece.lost
             # From the sample count, not by adding up sleeps: those run late a little each time.
             wait = started + done / self.sample_rate - self._clock()
             if wait > 0:
                 self._sleep(wait)
-            yield Block(samples, lost)
+            yield piece
 
     def close(self) -> None:
         """Close the source below."""
         self._source.close()
 
-    def _cut(self) -> Iterator[tuple[Samples, int]]:
+    def _cut(self) -> Iterator[Block]:
         most = max(1, round(self.sample_rate * BLOCK_SECONDS))
         for block in self._source.blocks():
             lost = block.lost
             for begin in range(0, max(1, len(block.samples)), most):
-                yield block.samples[begin : begin + most], lost
+                yield Block(block.samples[begin : begin + most], lost, block.cause)
                 lost = 0
 
 

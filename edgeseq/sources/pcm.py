@@ -2,95 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
 
 from ..errors import AudioError, ConfigError
-from .base import Block, Floats
-from .bytestream import ByteStream
+from .base import NOTHING, Block, Floats
+from .bytestream import IDLE_SECONDS, ByteStream
 from .channels import Channel, ChannelMix
+from .formats import FORMATS
+from .hints import FormatHint
 
-__all__ = ["FORMATS", "Format", "PcmDecoder", "PcmSource", "check_rate"]
+__all__ = ["PcmDecoder", "PcmSource", "block_bytes", "check_rate"]
 
 BLOCK_SECONDS = 0.1
+
+MOST_BLOCK_BYTES = 1 << 20
+"""A header may promise 65535 channels at 768 kHz: 0.1 s of them would be 40 GB."""
 
 WILD = 1e6
 """No float recording comes near this; other bytes read as floats do within a few samples."""
 
 
-def _integers(dtype: str) -> Callable[[bytes], Floats]:
-    scale = np.float32(2.0 ** (1 - 8 * np.dtype(dtype).itemsize))
-    return lambda data: np.frombuffer(data, dtype).astype(np.float32) * scale
-
-
-def _floats(dtype: str) -> Callable[[bytes], Floats]:
-    return lambda data: np.frombuffer(data, dtype).astype(np.float32)
-
-
-def _unsigned8(data: bytes) -> Floats:
-    return (np.frombuffer(data, np.uint8).astype(np.float32) - np.float32(128)) * np.float32(2**-7)
-
-
-def _integers24(data: bytes) -> Floats:
-    # The three bytes go to the top of an int32, so that the sign needs no care.
-    wide = np.zeros((len(data) // 3, 4), np.uint8)
-    wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
-    return wide.view("<i4")[:, 0].astype(np.float32) * np.float32(2.0**-31)
-
-
-def _table(values: Callable[[int], int]) -> Callable[[bytes], Floats]:
-    table = np.array([values(code) for code in range(256)], np.float32) * np.float32(2**-15)
-    return lambda data: table[np.frombuffer(data, np.uint8)]
-
-
-def _mulaw(code: int) -> int:
-    """Value of one mu-law byte on the 16-bit scale (ITU-T G.711)."""
-    code ^= 0xFF
-    size = ((((code & 15) << 3) + 132) << (code >> 4 & 7)) - 132
-    return -size if code & 128 else size
-
-
-def _alaw(code: int) -> int:
-    """Value of one A-law byte on the 16-bit scale (ITU-T G.711)."""
-    code ^= 0x55
-    segment = code >> 4 & 7
-    size = ((code & 15) << 4) + 8
-    if segment:
-        size = (size + 256) << (segment - 1)
-    return size if code & 128 else -size
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """How one PCM value lies in the bytes.
-
-    Attributes:
-        width: bytes of one value.
-        decode: whole values as bytes to float32 in [-1, 1].
-        is_float: whether the bytes may hold any number, so that a wrong guess can be seen.
-    """
-
-    width: int
-    decode: Callable[[bytes], Floats]
-    is_float: bool = False
-
-
-FORMATS = {
-    "s16le": Format(2, _integers("<i2")),
-    "s16be": Format(2, _integers(">i2")),
-    "s24le": Format(3, _integers24),
-    "s32le": Format(4, _integers("<i4")),
-    "f32le": Format(4, _floats("<f4"), is_float=True),
-    "f32be": Format(4, _floats(">f4"), is_float=True),
-    "f64le": Format(8, _floats("<f8"), is_float=True),
-    "u8": Format(1, _unsigned8),
-    "mulaw": Format(1, _table(_mulaw)),
-    "alaw": Format(1, _table(_alaw)),
-}
-"""PCM formats by the name that `--format` takes."""
+def block_bytes(rate: int, frame_bytes: int) -> int:
+    """Bytes of whole frames to read at a time: 0.1 s, or less where that is much."""
+    frames = min(round(rate * BLOCK_SECONDS), MOST_BLOCK_BYTES // frame_bytes)
+    return max(1, frames) * frame_bytes
 
 
 def check_rate(rate: int, name: str) -> int:
@@ -205,13 +143,21 @@ class PcmSource:
         self.live = live
         self.notes: list[str] = []
         self._bytes = stream if isinstance(stream, ByteStream) else ByteStream(stream, name)
+        self._channels = channels
         self._decoder = PcmDecoder(format, channels, channel, name=name, notes=self.notes)
 
     def blocks(self) -> Iterator[Block]:
         """Samples as they come, at most 0.1 s a block."""
         decoder = self._decoder
-        most = max(1, round(self.sample_rate * BLOCK_SECONDS)) * decoder.frame_bytes
-        while data := self._bytes.read_some(most):
+        most = block_bytes(self.sample_rate, decoder.frame_bytes)
+        hint = FormatHint(decoder.format, self._channels, self.name, self.notes)
+        while True:
+            while self.live and not self._bytes.ready(IDLE_SECONDS):
+                yield Block(NOTHING)
+            data = self._bytes.read_some(most)
+            if not data:
+                break
+            hint.push(data)
             samples = decoder.push(data)
             if len(samples):
                 yield Block(samples)

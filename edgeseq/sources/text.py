@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from .base import Block
-from .bytestream import ByteStream
+from .bytestream import IDLE_SECONDS, ByteStream
 
 __all__ = ["TextSource"]
 
@@ -37,7 +37,12 @@ class TextSource:
 
     def blocks(self) -> Iterator[Block]:
         """Bytes as they come, at most 4096 a block."""
-        while data := self._bytes.read_some(BLOCK_BYTES):
+        while True:
+            while self.live and not self._bytes.ready(IDLE_SECONDS):
+                yield Block(np.zeros(0, np.uint8))
+            data = self._bytes.read_some(BLOCK_BYTES)
+            if not data:
+                break
             yield Block(np.frombuffer(data, np.uint8))
 
     def close(self) -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ..errors import AudioError
-from .base import Block
-from .bytestream import ByteStream
+from .base import NOTHING, Block
+from .bytestream import IDLE_SECONDS, ByteStream
 from .channels import Channel
-from .pcm import BLOCK_SECONDS, PcmDecoder
+from .pcm import PcmDecoder, block_bytes
 
 __all__ = ["WavHeader", "WavSource", "read_header"]
 
@@ -50,6 +50,9 @@ OTHER_TAGS = {
     0xFFFE: "extensible",
 }
 
+MOST_CHUNKS = 10_000
+"""A pipe that sends nothing but empty chunks must not be read for ever."""
+
 USUAL_CHUNKS = (b"data", b"fmt ", b"LIST", b"fact")
 
 
@@ -80,7 +83,7 @@ def read_header(stream: ByteStream) -> WavHeader:
         raise AudioError(f"{name}: no WAV header; it starts with {head!r}")
     wide_size: int | None = None
     parts: tuple[str, int, int] | None = None
-    while True:
+    for _ in range(MOST_CHUNKS):
         label = stream.read_exact(8)
         if len(label) < 8:
             raise AudioError(f"{name}: broken WAV header: the file ends before the 'data' chunk")
@@ -109,6 +112,7 @@ def read_header(stream: ByteStream) -> WavHeader:
         # An odd chunk is followed by a pad byte, which some writers forget.
         if size % 2 and stream.peek(4) not in USUAL_CHUNKS:
             stream.skip(1)
+    raise AudioError(f"{name}: broken WAV header: no audio after {MOST_CHUNKS:,} chunks")
 
 
 def _is_unknown(size: int) -> bool:
@@ -191,10 +195,12 @@ class WavSource:
     def blocks(self) -> Iterator[Block]:
         """Samples as they come, at most 0.1 s a block."""
         decoder = self._decoder
-        most = max(1, round(self.sample_rate * BLOCK_SECONDS)) * decoder.frame_bytes
+        most = block_bytes(self.sample_rate, decoder.frame_bytes)
         size = self.header.data_bytes
         done = 0
         while size is None or done < size:
+            while self.live and not self._bytes.ready(IDLE_SECONDS):
+                yield Block(NOTHING)
             data = self._bytes.read_some(most if size is None else min(most, size - done))
             if not data:
                 break

@@ -55,8 +55,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise ConfigError(f"{path}: cannot be read as a checkpoint: {error}") from error
     if document is None:
         raise ConfigError(f"{path}: is a safetensors file, but not a checkpoint of edgeseq train")
-    facts = json.loads(document)
-    config = ModelConfig.from_dict(facts.pop("model"))
+    try:
+        facts = json.loads(document)
+        config = ModelConfig.from_dict(facts.pop("model"))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ConfigError(f"{path}: what it says of its model is damaged: {error}") from error
     model = config.build()
     try:
         model.load_state_dict(weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,9 @@ __all__ = ["Augment", "Corpus", "Optimise", "Recipe"]
 T = TypeVar("T")
 
 OPTIMIZERS = ("adamw", "muon")
+
+MOST_BASES = 8
+"""Recipes that one recipe may extend, each the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +164,9 @@ class Recipe:
         }
         _known(values, allowed, "recipe")
         task = values.get("task")
-        if task not in TASKS:
+        if not isinstance(task, str) or task not in TASKS:
             raise ConfigError(f"task is {task!r}; allowed: {', '.join(TASKS)}")
-        labels = tuple(values.get("labels", ()))
+        labels = tuple(_texts(values.get("labels", ()), "labels"))
         full = {
             KEYWORD: ("_silence_", "_unknown_", *labels),
             VAD: ("_silence_", "speech"),
@@ -174,26 +177,30 @@ class Recipe:
             name=str(values.get("name", "model")),
             task=task,
             labels=full[task],
-            model=ModelConfig.from_dict(values.get("model", {}), outputs),
-            corpora=tuple(_fill(Corpus, entry, "data") for entry in values.get("data", ())),
+            model=ModelConfig.from_dict(_table(values, "model"), outputs),
+            corpora=tuple(_fill(Corpus, entry, "data") for entry in _list(values, "data")),
             augment=_fill(Augment, values.get("augment", {}), "augment"),
             optimise=_fill(Optimise, values.get("train", {}), "train"),
-            decoding=dict(values.get("decoding", {})),
+            decoding=_table(values, "decoding"),
             licence=str(values.get("licence", "not stated")),
             folder=folder,
         )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, depth: int = 0) -> dict[str, Any]:
     """The tables of a recipe laid over those of the recipe that it `extends`."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"cannot be read as a recipe: {error}") from error
     base = values.pop("extends", None)
     if base is None:
         return values
-    return _laid_over(_read(path.parent / str(base)), values)
+    if not isinstance(base, str) or Path(base).name != base:
+        raise ConfigError(f"extends is {base!r}; it must name a recipe in the same folder")
+    if depth == MOST_BASES:
+        raise ConfigError(f"extends leads through more than {MOST_BASES} recipes, or in a circle")
+    return _laid_over(_read(path.parent / base, depth + 1), values)
 
 
 def _laid_over(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,7 +212,54 @@ def _laid_over(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, A
     return merged
 
 
+def _list(values: Mapping[str, Any], key: str) -> list[Any]:
+    value = values.get(key, [])
+    if not isinstance(value, list):
+        raise ConfigError(f"{key} is {value!r}; it must be a list of tables")
+    return value
+
+
+def _table(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = values.get(key, {})
+    if not isinstance(value, dict):
+        raise ConfigError(f"{key} is {value!r}; it must be a table")
+    return dict(value)
+
+
+def _texts(values: object, where: str) -> Sequence[str]:
+    if not isinstance(values, list | tuple) or not all(isinstance(v, str) for v in values):
+        raise ConfigError(f"{where} is {values!r}; it must be a list of texts")
+    return values
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+FITS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "str": (lambda v: isinstance(v, str), "a text"),
+    "bool": (lambda v: isinstance(v, bool), "true or false"),
+    "int": (lambda v: isinstance(v, int) and not isinstance(v, bool), "a whole number"),
+    "float": (_is_number, "a number"),
+    "tuple[float, float]": (
+        lambda v: isinstance(v, list | tuple) and len(v) == 2 and all(map(_is_number, v)),
+        "a pair of numbers",
+    ),
+    "tuple[str, ...]": (
+        lambda v: isinstance(v, list | tuple) and all(isinstance(x, str) for x in v),
+        "a list of texts",
+    ),
+    "Mapping[str, str]": (
+        lambda v: isinstance(v, dict) and all(isinstance(x, str) for x in v.values()),
+        "a table of texts",
+    ),
+}
+"""What a field of the recipe classes takes, by its annotation."""
+
+
 def _known(values: Mapping[str, Any], allowed: set[str], where: str) -> None:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where} is {values!r}; it must be a table")
     unknown = sorted(set(values) - allowed)
     if unknown:
         raise ConfigError(
@@ -219,12 +273,8 @@ def _fill(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     for f in known:
         if f.default is MISSING and f.default_factory is MISSING and f.name not in values:
             raise ConfigError(f"{where}.{f.name} is missing")
-        default = f.default
-        value = values.get(f.name)
-        if isinstance(default, int | float) and value is not None:
-            wanted = int if isinstance(default, int) else (int, float)
-            if not isinstance(value, wanted) or isinstance(value, bool):
-                raise ConfigError(
-                    f"{where}.{f.name} is {value!r}; it must be a number like {default}"
-                )
+        fits, words = FITS[str(f.type)]
+        if f.name in values and not fits(values[f.name]):
+            like = f" like {f.default}" if f.default is not MISSING and f.default != "" else ""
+            raise ConfigError(f"{where}.{f.name} is {values[f.name]!r}; it must be {words}{like}")
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -82,7 +82,7 @@ def test_bundled_models_of_the_kind_are_compared(
         ([], "give one input: --wav FILE or --text FILE"),
         (["--wav", "a", "--text", "b"], "give one input"),
         (["--text", "b", "--labels", "c"], "--labels goes with --wav"),
-        (["--wav", "-"], "must be a file, not -"),
+        (["--wav", "-", "--labels", "-"], "either the input or its labels, not both"),
         (["--wav", "a", "--rounds", "0"], "0 is not in the range"),
     ],
 )
@@ -136,3 +136,14 @@ def test_ctrl_c_shows_what_has_been_measured(kit: Kit) -> None:
     assert process.returncode == 130
     assert "Traceback" not in err
     assert json.loads(out)["models"][0]["events"] == 3
+
+
+def test_standard_input_is_the_input_or_the_labels(kit: Kit) -> None:
+    args = ("compare", kit.tones, "--rounds", 1, "--json")
+    file = json.loads(run(*args, "--wav", kit.wav, "--labels", kit.labels).stdout)
+    piped = run(*args, "--wav", "-", "--labels", kit.labels, input=kit.wav.read_bytes())
+    labelled = run(*args, "--wav", kit.wav, "--labels", "-", input=kit.labels.read_bytes())
+    for done in (piped, labelled):
+        (model,) = json.loads(done.stdout)["models"]
+        for key in ("metric", "events", "steps", "stream_seconds"):
+            assert model[key] == file["models"][0][key]

@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,28 @@ def test_a_reader_that_leaves_after_one_line(kit: Kit) -> None:
     assert (process.returncode, words) == (0, "listening to " + str(kit.wav) + "; Ctrl-C ends\n")
     process.stderr.close()
     assert process.stdin is not None
+    process.stdin.close()
+
+
+@pytest.mark.parametrize("kind", ["wav", "raw", "text"])
+def test_f11_a_reader_that_leaves_while_a_pipe_is_silent(kit: Kit, kind: str) -> None:
+    # No more input and no event: it is noticed within a second all the same.
+    model, options = (kit.bytes, ("--text", "-")) if kind == "text" else (kit.tones, ("--stdin",))
+    process = start("stream", model, *options)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    data = kit.wav.read_bytes()
+    process.stdin.buffer.write({"wav": data[:60_000], "raw": data[44:60_000], "text": b"ab"}[kind])
+    process.stdin.buffer.flush()
+    assert process.stderr.readline() == "listening to stdin; Ctrl-C ends\n"
+    assert process.stdout.readline()
+    process.stdout.close()
+    began = monotonic()
+    assert process.wait(timeout=SECONDS) == 0
+    assert monotonic() - began < 2
+    assert process.stderr.read() == ""
+    process.stderr.close()
     process.stdin.close()
 
 

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
+from time import monotonic
 
 import pytest
 
@@ -96,9 +97,75 @@ def test_a_microphone_that_nobody_reads_any_more_ends_in_silence(
     process.stderr.close()
 
 
-def listen(server: PulseServer, kit: Kit) -> subprocess.Popen[str]:
+@pytest.mark.audio
+def test_f8_a_microphone_that_comes_back_is_heard_again(kit: Kit) -> None:
+    # A real server dies and another takes its place: what was heard stays, the gap is told.
+    with pulse_server() as server:
+        process = listen(server, kit)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        server.play(kit.wav)
+        heard = [json.loads(process.stdout.readline()) for _ in range(3)]
+        server.stop()
+        assert "It is opened again as soon as it is there" in next_note(process)
+        server.start()
+        assert "audio again after" in next_note(process)
+        server.play(kit.wav)
+        gap, *later = [json.loads(process.stdout.readline()) for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=SECONDS)
+    assert [event["label"] for event in heard] == ["low", "high", "low"]
+    assert (gap["event"], gap["cause"]) == ("gap", "device")
+    assert [event["label"] for event in later] == ["low", "high"]
+    assert later[0]["time"] > gap["time"]
+    summary = lines(out)[-1]
+    assert process.returncode == 130
+    assert summary["device"]["losses"] == 1
+    assert summary["device"]["lost_seconds"] == pytest.approx(gap["seconds"], abs=0.001)
+
+
+@pytest.mark.audio
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "closed stdout", "once"])
+def test_f11_a_dead_microphone_does_not_keep_the_process(kit: Kit, how: str) -> None:
+    # Within a second, with what was heard: the summary where anyone reads it.
+    with pulse_server() as server:
+        process = listen(server, kit, *(["--once"] if how == "once" else []))
+        assert process.stdout is not None
+        server.play(kit.wav)
+        process.stdout.readline()
+        server.stop()
+        if how != "once":
+            next_note(process)
+            if how == "closed stdout":
+                process.stdout.close()
+            else:
+                process.send_signal(signal.Signals[how])
+        began = monotonic()
+        process.wait(timeout=SECONDS)
+        # A second, and one more for the end of Python on a busy machine.
+        assert monotonic() - began < (4 if how == "once" else 2)
+    expected = {"once": 1, "closed stdout": 0}
+    assert process.returncode == expected.get(how, 130)
+    if how != "closed stdout":
+        assert lines(process.stdout.read())[-1]["event"] == "summary"
+        process.stdout.close()
+    assert process.stderr is not None
+    assert ("edgeseq: error: no audio from pulse" in process.stderr.read()) == (how == "once")
+    process.stderr.close()
+
+
+def next_note(process: subprocess.Popen[str]) -> str:
+    """The next note on stderr; PortAudio's own words stand between."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("note: pulse: ") and "digital silence" not in line:
+            return line
+    raise AssertionError("it ended without a note")
+
+
+def listen(server: PulseServer, kit: Kit, *more: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        command("stream", kit.tones, "--mic", "--device", server.device, "--json"),
+        command("stream", kit.tones, "--mic", "--device", server.device, "--json", *more),
         env=environment(**server.env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stderr is not None

@@ -24,6 +24,7 @@ USAGE = [
     (["--mic", "--realtime"], "--realtime goes with --wav or --stdin, not with --mic"),
     (["--text", "a", "--seconds", "3"], "--seconds goes with --mic or --wav or --stdin"),
     (["--text", "a", "--channel", "1"], "--channel goes with"),
+    (["--wav", "a", "--once"], "--once goes with --mic, not with --wav"),
     (["--wav", "a", "--device", "1"], "--device goes with --mic, not with --wav"),
     (["--stdin", "--on-overflow", "fill"], "--on-overflow goes with --mic, not with --stdin"),
     (["--mic", "--format", "s16le"], "--format goes with --wav or --stdin, not with --mic"),

@@ -24,6 +24,7 @@ class Stream:
         self.channels: int = settings["channels"]
         self.heard = 0
         self.closed = False
+        self.active = True
 
     def start(self) -> None:
         """Run the card's script, as the callback thread would."""
@@ -99,6 +100,12 @@ class Card:
         if not found:
             raise ValueError(f"No input device matching {device!r}")
         return found[0]
+
+    def _initialize(self) -> None:
+        """Nothing to look for: the devices are those of the script."""
+
+    def _terminate(self) -> None:
+        """Nothing to forget."""
 
     def InputStream(self, **settings: Any) -> Stream:
         """Open, or refuse as PortAudio does."""

@@ -243,12 +243,21 @@ def test_threads_share_the_ring_without_losing_count() -> None:
 
 def test_an_unplugged_microphone_is_an_error() -> None:
     """F8: callbacks stop; the audio that came first is given first."""
-    mic, stream = started(Card(GOOD), channel=0, timeout_seconds=0.05)
+    mic, stream = started(Card(GOOD), channel=0, timeout_seconds=0.05, reopen=False)
     stream.give(ramp(320))
     blocks = mic.blocks()
     assert len(next(blocks).samples) == 320
     with pytest.raises(AudioError, match=r"no audio from USB Mic for 0\.05 s; is it unplugged"):
-        next(blocks)
+        list(blocks)
+    mic.close()
+
+
+def test_a_stream_that_portaudio_ended_is_noticed_at_once() -> None:
+    """F8: no patience for what can never speak again."""
+    mic, stream = started(Card(GOOD), channel=0, timeout_seconds=60, reopen=False)
+    stream.active = False
+    with pytest.raises(AudioError, match=r"no audio from USB Mic any more; is it unplugged"):
+        list(mic.blocks())
     mic.close()
 
 
@@ -256,7 +265,7 @@ def test_a_microphone_that_never_speaks_is_an_error() -> None:
     """F8: the first audio may take longer, but not for ever."""
     mic = microphone(Card(GOOD), timeout_seconds=0.02)
     with pytest.raises(AudioError, match=r"no audio from USB Mic for 0\.05 s"):
-        next(mic.blocks())
+        list(mic.blocks())
 
 
 def test_exact_zeros_are_noted_once() -> None:
@@ -291,7 +300,7 @@ def test_ctrl_c_ends_the_wait() -> None:
     timer = threading.Timer(0.05, signal.raise_signal, [signal.SIGINT])
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        next(mic.blocks())
+        list(mic.blocks())
     timer.join()
     mic.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -24,10 +25,12 @@ import numpy as np
 from edgeseq.sources import Microphone, list_devices
 seconds, path, device = float(sys.argv[1]), sys.argv[2], sys.argv[3]
 assert device in [d.name for d in list_devices()], list_devices()
-mic = Microphone(device=device)
+mic = Microphone(device=device, reopen=False)
 parts, marks, heard = [], 0, 0
 try:
     for block in mic.blocks():
+        if not len(block.samples):
+            continue
         parts.append(block.samples)
         if len(parts) == 1:
             print("listening", mic.sample_rate, flush=True)
@@ -92,7 +95,7 @@ def test_every_sample_that_is_played_is_heard(
 REFUSED = """
 from edgeseq.sources import Microphone
 mic = Microphone(rate=700000)
-print(mic.sample_rate, len(mic.notes), len(next(mic.blocks()).samples) > 0)
+print(mic.sample_rate, len(mic.notes), any(len(block.samples) for block in mic.blocks()))
 mic.close()
 """
 
@@ -120,4 +123,5 @@ def test_a_server_that_dies_is_noticed(tmp_path: Path) -> None:
         process = recorder(running, 1e9, tmp_path / "heard.npy", "pulse")
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "AudioError: no audio from pulse for 2 s" in errors
+    # PortAudio may notice it first, and end the stream.
+    assert re.search("AudioError: no audio from pulse (for 2 s|any more); is it unplugged", errors)

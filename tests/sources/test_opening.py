@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from edgeseq.errors import AudioError, MissingExtraError
-from edgeseq.sources import PcmSource, Source, WavSource, open_audio
+from edgeseq.sources import PcmSource, Source, WavSource, open_audio, opening
 from tests.sources.wavbytes import speech, wav
 
 soundfile = pytest.importorskip("soundfile")
@@ -38,6 +38,8 @@ def stored(folder: Path, data: bytes, name: str = "a.wav") -> Path:
 
 def coded(container: str, subtype: str | None = None) -> bytes:
     file = io.BytesIO()
+    if container == "OPUS":
+        container, subtype = "OGG", "OPUS"
     soundfile.write(file, SIGNAL, 16000, subtype, format=container)
     return file.getvalue()
 
@@ -56,7 +58,7 @@ def test_a_wav_is_known_under_any_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("container", "exact"),
     [("FLAC", True), ("AIFF", True), ("AU", True), ("CAF", True), ("W64", True),
-     ("OGG", False), ("MP3", False)],
+     ("OGG", False), ("OPUS", False), ("MP3", False)],
 )  # fmt: skip
 @pytest.mark.parametrize("through", ["file", "stdin"])
 def test_coded_audio_goes_through_soundfile(
@@ -200,3 +202,16 @@ def test_a_slow_pipe_gives_blocks_as_they_come(kind: str) -> None:
         count += sum(int(line.split()[0]) for line in process.stdout)
     assert count == 640
     assert process.returncode == 0
+
+
+def test_compressed_audio_through_a_pipe_has_a_limit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is held in memory; a file of the same size is not."""
+    monkeypatch.setattr(opening, "MOST_CODED_BYTES", 5000)
+    data = coded("FLAC")
+    assert len(data) > 5000
+    use_stdin(monkeypatch, data)
+    with pytest.raises(AudioError, match=r"may have 5,000 bytes; name the file"):
+        open_audio("-")
+    assert len(read(open_audio(stored(tmp_path, data)))) == 16000
