@@ -270,10 +270,14 @@ def _recipes() -> list[bytes]:
     found = []
     for path in sorted((ROOT / "recipes").glob("*.toml")):
         values = tomllib.loads(path.read_text())
-        if "extends" in values:
+        if "extends" not in values:
+            continue
+        while "extends" in values:
             base = tomllib.loads((path.parent / values.pop("extends")).read_text())
             values["model"] = {**base.pop("model", {}), **values.get("model", {})}
-            found.append(json.dumps({**base, **values}).encode())
+            values = {**base, **values}
+        if "encoder" in values["model"]:
+            found.append(json.dumps(values).encode())
     return found
 
 
