@@ -10,7 +10,6 @@ byte over the last --bytes of FILE, in streams of 1,000 bytes. Scales come from 
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +18,18 @@ import torch
 
 from edgeseq.training.checkpoint import Checkpoint, load_checkpoint
 from edgeseq_export.integer import IntegerProgram, build_program, calibration_input
-from scoring import LEAD_SECONDS, RATE, TAIL_SECONDS, Samples, clip_label, percent, read
+from scoring import (
+    LEAD_SECONDS,
+    RATE,
+    TAIL_SECONDS,
+    Samples,
+    clip_label,
+    command_class,
+    command_clips,
+    percent,
+    read,
+)
 
-COMMANDS = ("yes", "no", "up", "down")
 STREAM_BYTES = 1000
 
 
@@ -38,28 +46,20 @@ def logits(
 
 def keywords(checkpoint: Checkpoint, program: IntegerProgram, data: Path) -> str:
     """Accuracy of both in percent."""
-    folder = data / "speech_commands"
-    with (folder / "clips.tsv").open(encoding="utf-8", newline="") as stream:
-        rows = [
-            row for row in csv.DictReader(stream, delimiter="\t")
-            if row["official_set"] == "testing"
-            and (row["test12_label"] in ("_unknown_", "_silence_") or row["word"] in COMMANDS)
-        ]  # fmt: skip
+    clips = command_clips(data / "speech_commands")
     hop, lead = checkpoint.model.input_dim, round(LEAD_SECONDS * RATE)
     frames = round((LEAD_SECONDS + 1 + TAIL_SECONDS) * RATE) // hop
-    x = np.zeros((len(rows), frames * hop), np.float32)
-    for row, samples in zip(rows, x, strict=True):
-        clip = read(folder / row["path"])[:RATE]
+    x = np.zeros((len(clips), frames * hop), np.float32)
+    for (path, _), samples in zip(clips, x, strict=True):
+        clip = read(path)[:RATE]
         samples[lead : lead + len(clip)] = clip
     names = checkpoint.facts["labels"]
     good: list[list[bool]] = [[], []]
-    both = logits(checkpoint, program, x.reshape(len(rows), frames, hop))
+    both = logits(checkpoint, program, x.reshape(len(clips), frames, hop))
     for right, scores in zip(good, both, strict=True):
-        for row, score in zip(rows, scores, strict=True):
-            wanted = row["word"] if row["word"] in COMMANDS else row["test12_label"]
-            got = names[clip_label(score)]
-            right.append((got if got in (*COMMANDS, "_silence_") else "_unknown_") == wanted)
-    return f"{len(rows)} clips: float {percent(good[0]):.2f} %, integer {percent(good[1]):.2f} %"
+        for (_, wanted), score in zip(clips, scores, strict=True):
+            right.append(command_class(names[clip_label(score)]) == wanted)
+    return f"{len(clips)} clips: float {percent(good[0]):.2f} %, integer {percent(good[1]):.2f} %"
 
 
 def text(checkpoint: Checkpoint, program: IntegerProgram, data: bytes) -> str:

@@ -33,6 +33,8 @@ from scoring import (
     RATE,
     Samples,
     clip_label,
+    command_class,
+    command_clips,
     detections,
     joined,
     logits_of,
@@ -46,7 +48,6 @@ WAKE = {
     "alexa": "alexa", "computer": "computer", "jarvis": "jarvis", "smart_mirror": "smart mirror",
     "snowboy": "snowboy", "view_glass": "view glass",
 }  # fmt: skip
-COMMANDS = ("yes", "no", "up", "down")
 TEST_AUDIO = (
     "flight-of-the-amazon-queen", "warmux-data", "asterisk-moh-opsound-wav", "xmoto-data",
 )  # fmt: skip
@@ -142,18 +143,9 @@ def false_alarms(
 def commands(session: Session, data: Path) -> dict[str, float]:
     """Accuracy in percent over the six classes of the official test clips, and per class."""
     labels = session.manifest.labels
-    folder = data / "speech_commands"
-    with (folder / "clips.tsv").open(encoding="utf-8", newline="") as stream:
-        rows = [
-            row for row in csv.DictReader(stream, delimiter="\t")
-            if row["official_set"] == "testing"
-            and (row["test12_label"] in ("_unknown_", "_silence_") or row["word"] in COMMANDS)
-        ]  # fmt: skip
     good: dict[str, list[bool]] = {}
-    for row in rows:
-        wanted = row["word"] if row["word"] in COMMANDS else row["test12_label"]
-        got = labels[clip_label(logits_of(session, read(folder / row["path"])))]
-        got = got if got in (*COMMANDS, "_silence_") else "_unknown_"
+    for path, wanted in command_clips(data / "speech_commands"):
+        got = command_class(labels[clip_label(logits_of(session, read(path)))])
         good.setdefault(wanted, []).append(got == wanted)
     result = {word: percent(values) for word, values in sorted(good.items())}
     return {"all": percent([g for values in good.values() for g in values]), **result}

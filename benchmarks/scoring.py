@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,10 +16,13 @@ from edgeseq.decode import KeywordDecoder
 from edgeseq.decoding import KeywordDecoding
 from edgeseq.training.losses import SMOOTH_FRAMES
 
-__all__ = ["clip_label", "detections", "logits_of", "mix_at", "read"]
+__all__ = [
+    "clip_label", "command_class", "command_clips", "detections", "logits_of", "mix_at", "read",
+]  # fmt: skip
 
 Samples = npt.NDArray[np.float32]
 RATE = 16000
+COMMANDS = ("yes", "no", "up", "down")
 LEAD_SECONDS, TAIL_SECONDS = 0.2, 0.5
 
 
@@ -52,6 +56,22 @@ def clip_label(logits: Samples) -> int:
     if best[keyword] >= 0.5:
         return keyword
     return int(best[1] >= 0.5)
+
+
+def command_class(label: str) -> str:
+    """The class of a label in the task of six: a command, silence, or else unknown."""
+    return label if label in (*COMMANDS, "_silence_") else "_unknown_"
+
+
+def command_clips(folder: Path) -> list[tuple[Path, str]]:
+    """Path and class of the official Speech Commands test clips of the six classes."""
+    with (folder / "clips.tsv").open(encoding="utf-8", newline="") as stream:
+        return [
+            (folder / row["path"], command_class(row["word"]))
+            for row in csv.DictReader(stream, delimiter="\t")
+            if row["official_set"] == "testing"
+            and (row["test12_label"] in ("_unknown_", "_silence_") or row["word"] in COMMANDS)
+        ]
 
 
 def detections(session: Session, logits: Samples, thresholds: dict[str, float]) -> list[Keyword]:

@@ -14,7 +14,6 @@ from .integer.fixed import Ints
 __all__ = ["Source", "array", "generated", "initializer"]
 
 WIDTH = 100
-BYTES = {"int8_t": 1, "int16_t": 2, "uint16_t": 2, "int32_t": 4}
 
 
 def generated(maker: str, origin: str) -> str:
@@ -57,7 +56,7 @@ class Source:
 
     def add(self, name: str, values: Ints, c_type: str) -> str:
         """Add an array and give its name."""
-        self.data_bytes += values.size * BYTES[c_type]
+        self.data_bytes += values.size * np.dtype(c_type.removesuffix("_t")).itemsize
         self._parts.append(array(name, values, c_type))
         return name
 

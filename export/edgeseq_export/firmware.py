@@ -25,7 +25,7 @@ from edgeseq.training.checkpoint import Checkpoint
 from .c_source import Source, array, generated, initializer
 from .integer import IntegerProgram, build_program, calibration_input
 from .integer.dense import ByteTable, Dense, HeadLayer
-from .integer.fixed import EXP2, LOG2, SIGMOID, Ints
+from .integer.fixed import ALIGN, EXP2, LOG2, SIGMOID, Ints, aligned
 from .integer.logmel import LogMelLayer
 from .integer.rnn import GruLayer, LstmLayer
 from .integer.transformer import BlockLayer, Conv, Norm, TransformerLayer
@@ -33,7 +33,6 @@ from .package import golden_input
 
 __all__ = ["Firmware", "arena_bytes", "export_firmware", "pack_state", "tables_source"]
 
-ALIGN = 8
 ENGINE_BYTES = 64
 MAKER = "edgeseq_export.firmware"
 
@@ -48,10 +47,6 @@ class Firmware:
     state_bytes: int
 
 
-def _aligned(size: int) -> int:
-    return -(-size // ALIGN) * ALIGN
-
-
 def pack_state(spec: StateSpec, state: dict[str, npt.NDArray[np.generic]]) -> bytes:
     """One stream's state as `es_save` writes it: each tensor filled up to 8 bytes."""
     parts = []
@@ -63,7 +58,7 @@ def pack_state(spec: StateSpec, state: dict[str, npt.NDArray[np.generic]]) -> by
 
 
 def _state_bytes(program: IntegerProgram) -> int:
-    return sum(_aligned(t.nbytes(1)) for t in program.state_spec)
+    return sum(aligned(t.nbytes(1)) for t in program.state_spec)
 
 
 def _need(layer: object) -> tuple[int, int]:
@@ -75,13 +70,13 @@ def _need(layer: object) -> tuple[int, int]:
         return layer.table.shape[1], 0
     if isinstance(layer, GruLayer | LstmLayer):
         gates = len(layer.from_h.bias)
-        return layer.hidden, 2 * _aligned(2 * gates) + _aligned(layer.hidden)
+        return layer.hidden, 2 * aligned(2 * gates) + aligned(layer.hidden)
     if isinstance(layer, TransformerLayer):
         dim, inner = len(layer.enter.bias), layer.heads * layer.head_dim
         wide = len(layer.blocks[0].feed_in.bias)
         sizes = [2 * dim, dim, dim, 3 * inner, inner, wide]
         sizes += [4 * (layer.window + 1), 2 * (layer.window + 2), 4 * layer.head_dim]
-        return dim, sum(_aligned(size) for size in sizes)
+        return dim, sum(aligned(size) for size in sizes)
     return 0, 0
 
 
@@ -89,7 +84,7 @@ def arena_bytes(program: IntegerProgram) -> int:
     """What `es_arena_size` gives; a test holds both equal."""
     needs = [_need(layer) for _, layer in program.layers]
     widest = max(width for width, _ in needs)
-    vectors = 2 * _aligned(widest)
+    vectors = 2 * aligned(widest)
     return ENGINE_BYTES + _state_bytes(program) + vectors + max(scratch for _, scratch in needs)
 
 

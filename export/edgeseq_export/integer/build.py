@@ -15,7 +15,7 @@ from edgeseq.models.transformer import Block, Transformer
 
 from .calibrate import Recorder, best_scale
 from .dense import ByteTable, HeadLayer, make_dense
-from .fixed import GATE_BITS, Reals
+from .fixed import GATE_BITS, Reals, aligned
 from .logmel import make_logmel
 from .program import IntegerLayer, IntegerProgram
 from .rnn import HIDDEN_SCALE, GruLayer, LstmLayer
@@ -35,7 +35,6 @@ HEADROOM = 1.5
 
 CELL_BITS = range(11, 15)
 FRACTION_BITS = range(5, 12)
-ALIGN = 8
 
 
 def array(tensor: Tensor) -> Reals:
@@ -165,19 +164,15 @@ def _transformer(
         norm,
         c.window,
         c.heads,
-        _padded(c.dim // c.heads),
+        aligned(c.dim // c.heads),
     )
-
-
-def _padded(head_dim: int) -> int:
-    return -(-head_dim // ALIGN) * ALIGN
 
 
 def _block(recorder: Recorder, at: str, block: Block, residual: float) -> BlockLayer:
     attention = block.attention
     heads, dim = attention.heads, attention.out.in_features
     head_dim = dim // heads
-    padded = _padded(head_dim)
+    padded = aligned(head_dim)
     normed = recorder.scale(f"{at}.norm_attention")
     norm_attention = make_norm(*_norm(block.norm_attention), residual, normed)
     conv = None

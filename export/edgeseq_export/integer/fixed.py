@@ -13,12 +13,15 @@ import numpy.typing as npt
 from edgeseq.errors import ExportError
 
 __all__ = [
-    "GATE_BITS", "Ints", "Reals", "exp2_negative", "integer_sqrt", "log2_q15", "multipliers",
-    "product", "rescale", "saturate", "sigmoid", "tanh",
+    "ALIGN", "GATE_BITS", "Ints", "Reals", "aligned", "exp2_negative", "integer_sqrt", "log2_q15",
+    "multipliers", "product", "rescale", "saturate", "sigmoid", "tanh",
 ]  # fmt: skip
 
 Ints = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
+
+ALIGN = 8
+"""Heads, rows of weights and parts of the arena are filled up to a multiple of this."""
 
 GATE_BITS = 11
 """Fraction bits of a gate before its table: int16 spans -16..16."""
@@ -38,6 +41,11 @@ EXP2: Ints = np.round(32767.0 * 2.0 ** (-np.arange(256) / 256.0)).astype(np.int6
 
 LOG2: Ints = np.round(32768.0 * np.log2(1.0 + np.arange(65) / 64.0)).astype(np.int64)
 """log2(1 + f) for f = 0, 1/64, ... 1 in Q0.15."""
+
+
+def aligned(size: int) -> int:
+    """The next multiple of ALIGN."""
+    return -(-size // ALIGN) * ALIGN
 
 
 def rescale(value: Ints, multiplier: Ints | int, shift: Ints | int) -> Ints:
