@@ -53,9 +53,9 @@ OTHERS = vad-gru bytes-gru bytes-transformer
 TRAIN = $(BIN)/edgeseq train --data $(DATA) --data $(AUDIO) --threads 1
 AUDIO ?= runs/data
 models: $(VENV)/dev.done
+	$(SUDO) apt-get install -y -qq espeak-ng flite ancient
 	$(BIN)/python recipes/fetch_audio.py --out $(AUDIO)
 	$(BIN)/python recipes/fetch_text.py --out $(AUDIO)
-	$(SUDO) apt-get install -y -qq espeak-ng flite
 	$(BIN)/pip install --quiet --disable-pip-version-check py-nanotts==0.1.1
 	$(BIN)/python recipes/make_speech.py --text $(AUDIO)/text/moby-dick.txt --out $(AUDIO)
 	$(BIN)/python recipes/make_voices.py --out $(AUDIO)/voices --packages runs/packages

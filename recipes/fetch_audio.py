@@ -68,6 +68,21 @@ PACKAGES = {
     "tuxpaint-stamps-default": Package("2022.06.04-1", "train", "GPL-2", {"_desc": SPEECH}),
     "klettres-data": Package("4:22.12.3-1", "train", "GPL-2+", {"": SPEECH}),
     "ktuberling-data": Package("4:22.12.3-1", "development", "GPL-2+", {"": SPEECH}),
+    "beneath-a-steel-sky": Package("0.0372-8", "train", "freeware", {"": SPEECH}),
+    "scratch": Package(
+        "1.4.0.6~dfsg1-6.1",
+        "train",
+        "CC-BY-SA-3.0",
+        {
+            "/Effects/": EFFECTS,
+            "/Electronic/": EFFECTS,
+            "/Animal/": EFFECTS,
+            "/Percussion/": EFFECTS,
+        },
+    ),
+    "sonic-pi-samples": Package(
+        "3.2.2~repack-8", "train", "CC0-1.0, CC-BY-SA-4.0, MIT", {"/loop_": MUSIC, "": EFFECTS}
+    ),
     "hedgewars-data": Package(
         "1.0.2-6", "train", "GFDL-1.3", {"/voices/": SPEECH, "/Music/": MUSIC, "/Sounds/": EFFECTS}
     ),
@@ -95,6 +110,38 @@ def game_clips(archive: Path) -> Iterator[tuple[str, bytes]]:
             yield name, data[offset : offset + size]
 
 
+def steel_sky_clips(index: Path) -> Iterator[tuple[str, bytes]]:
+    """The speech in Beneath a Steel Sky as WAV, by the number of its entry.
+
+    Little-endian; `sky.dnr` counts the entries of `sky.dsk` and gives for each its number (2
+    bytes), offset (3, in units of 16 where the top bit is set) and size (3, low 22 bits). Speech is
+    50000 to 58999: a header of 22 bytes, then unsigned 8-bit samples at 11,025 Hz packed by RNC
+    ProPack.
+    """
+    if shutil.which("ancient") is None:
+        sys.exit("beneath-a-steel-sky needs the unpacker `ancient`: apt-get install ancient")
+    table, data = index.read_bytes(), index.with_suffix(".dsk").read_bytes()
+    (count,) = struct.unpack_from("<I", table)
+    with tempfile.TemporaryDirectory() as temporary:
+        packed, plain = Path(temporary, "packed"), Path(temporary, "plain")
+        for n in range(count):
+            entry = table[4 + 8 * n : 12 + 8 * n]
+            number, offset, size = (
+                int.from_bytes(entry[first:last], "little")
+                for first, last in ((0, 2), (2, 5), (5, 8))
+            )
+            if not 50000 <= number <= 58999:
+                continue
+            offset = (offset & 0x7FFFFF) * 16 if offset & 0x800000 else offset
+            packed.write_bytes(data[offset + 22 : offset + (size & 0x3FFFFF)])
+            plain.unlink(missing_ok=True)
+            subprocess.run(["ancient", "decompress", packed, plain], check=True)
+            samples = np.frombuffer(plain.read_bytes(), np.uint8).astype(np.float32) / 128 - 1
+            wav = io.BytesIO()
+            soundfile.write(wav, samples, 11025, format="WAV", subtype="PCM_U8")
+            yield str(number), wav.getvalue()
+
+
 def zipped_clips(archive: Path) -> Iterator[tuple[str, bytes]]:
     """The recordings in a data file of Warzone 2100, which is a zip archive, by name."""
     with zipfile.ZipFile(archive) as opened:
@@ -109,6 +156,9 @@ def recordings(folder: Path) -> Iterator[tuple[str, str, bytes]]:
         if path.name == "queen.1c":
             for name, data in game_clips(path):
                 yield f"/{name}", Path(name).stem, data
+        elif path.name == "sky.dnr":
+            for name, data in steel_sky_clips(path):
+                yield f"/{name}", name, data
         elif path.suffix == ".wz":
             for name, data in zipped_clips(path):
                 yield f"/{name}", "_".join(Path(name).with_suffix("").parts), data

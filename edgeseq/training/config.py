@@ -38,6 +38,8 @@ class Corpus:
         hold_out: speakers, or for noise name parts, that are kept out of training.
         map: label in the folder to label of the model, where they differ.
         include: only files whose path below the folder starts with one of these.
+        holds: labels that somebody may say in recordings of the role `speech`, whose text is not
+            known; there they are neither asked for nor forbidden.
     """
 
     path: str
@@ -50,6 +52,7 @@ class Corpus:
     hold_out: tuple[str, ...] = ()
     map: Mapping[str, str] = field(default_factory=dict)
     include: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,11 @@ class Augment:
 
     `speech_speed`, `reverse_p` and `overlay_p` change speech and noise that hold no keyword: played
     at another speed, backwards (sounds of a voice in an order that no word has), or two recordings
-    at once; `coloured_p` is the share of noise that is made up instead. They make many hours of
-    negatives out of few. With `burst_p` only a burst of a word's length is kept: else speech
-    between two silences would mean a keyword. `babble_p` is the share of the noise that is other
-    people talking. `hard_p` is the share of stretches without a keyword that come from where the
-    model that training starts from (--init) hears one.
+    at once; `coloured_p` is the share of noise, shown alone or mixed in, that is made up instead.
+    They make many hours of negatives out of few. With `burst_p` only a burst of a word's length is
+    kept: else speech between two silences would mean a keyword. `babble_p` is the share of the
+    noise that is other people talking. `hard_p` is the share of stretches without a keyword that
+    come from where the model that training starts from (--init) hears one.
     """
 
     seconds: float = 2.2
@@ -173,12 +176,15 @@ class Recipe:
             BYTES: (),
         }
         outputs = 256 if task == BYTES else len(full[task])
+        corpora = tuple(_fill(Corpus, entry, "data") for entry in _list(values, "data"))
+        if lost := sorted({label for c in corpora for label in c.holds} - set(full[task])):
+            raise ConfigError(f"data.holds names {lost[0]!r}, which is none of the labels")
         return cls(
             name=str(values.get("name", "model")),
             task=task,
             labels=full[task],
             model=ModelConfig.from_dict(_table(values, "model"), outputs),
-            corpora=tuple(_fill(Corpus, entry, "data") for entry in _list(values, "data")),
+            corpora=corpora,
             augment=_fill(Augment, values.get("augment", {}), "augment"),
             optimise=_fill(Optimise, values.get("train", {}), "train"),
             decoding=_table(values, "decoding"),

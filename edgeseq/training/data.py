@@ -62,6 +62,10 @@ class AudioCorpora:
         self.store = ClipStore([clip for _, clip in found], self.rate, cache)
         self.corpus_of = [corpus for corpus, _ in found]
         self._regions: dict[int, tuple[int, int]] = {}
+        self._unjudged = {
+            id(corpus): np.array([label in corpus.holds for label in recipe.labels])
+            for corpus in recipe.corpora
+        }
 
     def pools(self, split: str, roles: tuple[str, ...]) -> list[_Pool]:
         """The non-empty corpora of these roles in one split; empty clips are left out."""
@@ -79,6 +83,10 @@ class AudioCorpora:
             _Pool(by_id[key], labels, _shares(labels), [i for g in labels.values() for i in g])
             for key, labels in grouped.items()
         ]
+
+    def unjudged(self, index: int) -> npt.NDArray[np.bool_]:
+        """Which of the recipe's labels a clip may hold without our knowing, `[V]`."""
+        return self._unjudged[id(self.corpus_of[index])]
 
     def word(self, index: int) -> Samples:
         """The loud part of a clip; where the clip is one word, no longer than words are."""
@@ -147,9 +155,7 @@ class _AudioBatches(IterableDataset[Batch]):
         gain = np.zeros(batch, np.float32)
         for row in range(batch):
             if self.noises and rng.random() < config.noise_p:
-                babble = self.voices and rng.random() < config.babble_p
-                sources = self.voices if babble else self.noises
-                noise[row] = self.stretch(sources[rng.integers(len(sources))], rng)
+                noise[row] = self._background(rng)
                 power = float(np.sqrt(np.square(noise[row]).mean())) + 1e-6
                 wanted = max(float(levels[row]), 1e-3) * 10 ** (-rng.uniform(*config.snr_db) / 20)
                 gain[row] = wanted / power
@@ -163,6 +169,18 @@ class _AudioBatches(IterableDataset[Batch]):
             torch.from_numpy(in_room if rooms else np.full(batch, -1)), config, self.rate,
             generator,
         ).reshape(batch, self.frames, self.hop)  # fmt: skip
+
+    def _background(self, rng: np.random.Generator) -> Samples:
+        """Other people talking, made-up noise, or one or two recordings of noise or music."""
+        config = self.recipe.augment
+        if self.voices and rng.random() < config.babble_p:
+            return self.stretch(self.voices[rng.integers(len(self.voices))], rng)
+        if rng.random() < config.coloured_p:
+            return coloured_noise(self.length, self.rate, rng)
+        heard = self.stretch(self.noises[rng.integers(len(self.noises))], rng)
+        if rng.random() < config.overlay_p:
+            heard = heard + self.stretch(self.noises[rng.integers(len(self.noises))], rng)
+        return heard[::-1] if rng.random() < config.reverse_p else heard
 
     def batch(self, rng: np.random.Generator) -> Batch:
         raise NotImplementedError
@@ -180,7 +198,8 @@ class KeywordBatches(_AudioBatches):
     A batch has `audio` `[B, T, hop]`, `target` `[B]`, `fresh` `[B]`: whether the row starts a new
     stream or goes on from the same row of the batch before; and `answer` `[B]`: the first frame in
     which the keyword may be answered, 0 where any frame may. Frames before `early` `[B]` must not
-    answer, since the word is not over.
+    answer, since the word is not over. `unjudged` `[B, V]` says which keywords the row may hold
+    without our knowing.
     """
 
     FRESH_P = 0.5
@@ -194,6 +213,7 @@ class KeywordBatches(_AudioBatches):
         levels = np.full(size, 0.02, np.float32)
         target = np.full(size, NEGATIVE, np.int64)
         answer = np.zeros(size, np.int64)
+        unjudged = np.zeros((size, len(self.recipe.labels)), bool)
         fresh = rng.random(size) < self.FRESH_P
         per_second = self.rate / self.hop
         for row, choice in enumerate(rng.choice(len(self.pools), size, p=self.shares)):
@@ -207,7 +227,8 @@ class KeywordBatches(_AudioBatches):
                 if target[row] > UNKNOWN:
                     answer[row] = max(0, int((end / self.rate - ANSWER_BEFORE_END_S) * per_second))
             else:
-                clean[row] = self._other(index, pool, rng)
+                clean[row], heard = self._other(index, pool, rng)
+                unjudged[row] = self.corpora.unjudged(heard)
                 sounding = max(1, np.count_nonzero(clean[row]))
                 levels[row] = np.sqrt(np.square(clean[row]).sum() / sounding)
                 if pool.corpus.role == "noise":
@@ -218,17 +239,23 @@ class KeywordBatches(_AudioBatches):
             "fresh": torch.from_numpy(fresh),
             "answer": torch.from_numpy(answer),
             "early": torch.from_numpy(answer) - round(EARLY_BEFORE_ANSWER_S * per_second),
+            "unjudged": torch.from_numpy(unjudged),
         }
 
-    def _other(self, index: int, pool: _Pool, rng: np.random.Generator) -> Samples:
-        """A stretch without a keyword, changed so that no recording is heard twice."""
+    def _other(self, index: int, pool: _Pool, rng: np.random.Generator) -> tuple[Samples, int]:
+        """A stretch without a keyword, and the clip that it comes from."""
         config = self.recipe.augment
         if pool.corpus.role == "noise" and rng.random() < config.coloured_p:
-            return coloured_noise(self.length, self.rate, rng)
+            return coloured_noise(self.length, self.rate, rng), index
         if pool.corpus.role != "noise" and self.hard and rng.random() < config.hard_p:
             clip, start = self.hard.draw(rng)
             part = self.corpora.store.read(clip, start, self.length)
-            return np.pad(part, (0, self.length - len(part)))
+            return np.pad(part, (0, self.length - len(part))), clip
+        return self._changed(index, pool, rng), index
+
+    def _changed(self, index: int, pool: _Pool, rng: np.random.Generator) -> Samples:
+        """A stretch of a clip, changed so that no recording is heard twice."""
+        config = self.recipe.augment
         heard = self.stretch(index, rng)
         if pool.corpus.role == "music":
             return heard

@@ -23,7 +23,12 @@ def smoothed_log_p(logits: Tensor) -> Tensor:
 
 
 def keyword_loss(
-    log_p: Tensor, target: Tensor, first: Tensor, answer: Tensor, early: Tensor
+    log_p: Tensor,
+    target: Tensor,
+    first: Tensor,
+    answer: Tensor,
+    early: Tensor,
+    unjudged: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Loss and whether the answer is right, per row `[B]`.
 
@@ -38,12 +43,14 @@ def keyword_loss(
         first: first frame of each row that counts; those before may answer what came earlier.
         answer: first frame in which the row's own label may be answered.
         early: end (exclusive) of the frames in which it must not be.
+        unjudged: keywords `[B, V]` that the row may hold without our knowing.
     """
     at = torch.arange(log_p.shape[1])[None]
     counts = at >= first[:, None]
     known, keyword = target != NEGATIVE, target > UNKNOWN
     own = log_p.gather(2, target.clamp_min(0)[:, None, None].expand(*log_p.shape[:2], 1))[..., 0]
-    no_word = log_p[..., : UNKNOWN + 1].logsumexp(dim=-1)
+    harmless = unjudged | (torch.arange(log_p.shape[2]) <= UNKNOWN)
+    no_word = log_p.masked_fill(~harmless[:, None], -torch.inf).logsumexp(dim=-1)
     late = keyword[:, None] & (at >= early[:, None])
     allowed = torch.where(late, torch.logaddexp(no_word, own), no_word)
     allowed = torch.where((target == SILENCE)[:, None], own, allowed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +56,12 @@ def _places(store: ClipStore, clips: list[int], length: int) -> Iterator[tuple[i
 
 @torch.no_grad()
 def find_hard(
-    model: Chain, store: ClipStore, clips: list[int], length: int, hop: int
+    model: Chain,
+    store: ClipStore,
+    clips: list[int],
+    length: int,
+    hop: int,
+    unjudged: Callable[[int], npt.NDArray[np.bool_]],
 ) -> HardStretches:
     """Listen to every stretch of `length` samples and keep those where a keyword is heard.
 
@@ -66,6 +71,7 @@ def find_hard(
         clips: which of them to listen to, none with a keyword.
         length: samples of a stretch, whole frames.
         hop: samples of a frame.
+        unjudged: labels `[V]` that a recording may hold, which are passed over there.
     """
     was_training = model.training
     model.eval()
@@ -79,7 +85,9 @@ def find_hard(
             row[: len(part)] = part
         frames = torch.from_numpy(audio).reshape(len(rows), -1, hop)
         logits, _ = model(frames, model.initial_state(len(rows)))
-        keywords = smoothed_log_p(logits)[..., UNKNOWN + 1 :].amax(dim=(1, 2))
+        passed_over = torch.from_numpy(np.stack([unjudged(clip) for clip, _ in rows]))
+        log_p = smoothed_log_p(logits).masked_fill(passed_over[:, None], -torch.inf)
+        keywords = log_p[..., UNKNOWN + 1 :].amax(dim=(1, 2))
         heard[first : first + len(rows)] = keywords.exp().numpy()
     model.train(was_training)
     kept = np.flatnonzero(heard > FAINTEST)

@@ -70,8 +70,9 @@ class SequenceModule(lightning.LightningModule):
         if self.recipe.task == KEYWORD:
             skip = torch.where(fresh, 0, self.skip_frames)
             loss, right = keyword_loss(
-                smoothed_log_p(logits), target, skip, batch["answer"], batch["early"]
-            )
+                smoothed_log_p(logits), target, skip, batch["answer"], batch["early"],
+                batch["unjudged"],
+            )  # fmt: skip
             return {"loss": loss.mean(), "error": 1 - right.float().mean()}
         loss = vad_loss(logits, target)
         return {"loss": loss, "error": (logits.argmax(-1) != target).float().mean()}

@@ -50,7 +50,9 @@ class _Data(lightning.LightningDataModule):
         if isinstance(data, KeywordBatches):
             clips = [i for p in data.pools if p.corpus.role != "words" for i in p.indices]
             model = load_checkpoint(init).model
-            self.hard = find_hard(model, data.corpora.store, clips, data.length, data.hop)
+            self.hard = find_hard(
+                model, data.corpora.store, clips, data.length, data.hop, data.corpora.unjudged
+            )
 
     def _set(self, split: str, seed: int) -> IterableDataset[Batch]:
         if self.corpora is None:

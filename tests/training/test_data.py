@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -219,6 +220,10 @@ def test_text_batches_go_on_where_they_stopped(tmp_path: Path) -> None:
     assert torch.equal(first[:, -1], second[:, 0])
 
 
+JUDGED = torch.zeros(1, 4, dtype=torch.bool)
+"""Nothing but what is known may be said."""
+
+
 def spoken(*runs: tuple[int, int, int]) -> torch.Tensor:
     """Scores `[1, 40, 4]` that say silence but in runs (first frame, end, label)."""
     logits = torch.zeros(1, 40, 4)
@@ -253,16 +258,57 @@ def test_keyword_loss_is_low_where_a_detector_would_be_right(
     answer = 20 if target > 1 else 0
     loss, judged = keyword_loss(
         smoothed_log_p(spoken(*runs)), torch.tensor([target]), torch.tensor([0]),
-        torch.tensor([answer]), torch.tensor([answer - 5]),
+        torch.tensor([answer]), torch.tensor([answer - 5]), JUDGED,
     )  # fmt: skip
     assert bool(judged) is right
     assert (float(loss) < 0.1) is right
 
 
+@pytest.mark.parametrize(("said", "right"), [(2, True), (3, False)])
+def test_a_word_that_a_recording_may_hold_is_not_forbidden(said: int, right: bool) -> None:
+    unjudged = torch.tensor([[False, False, True, False]])
+    rows = torch.tensor([NEGATIVE]), torch.tensor([0]), torch.tensor([0]), torch.tensor([-5])
+    loss, judged = keyword_loss(smoothed_log_p(spoken((4, 14, said))), *rows, unjudged)
+    assert bool(judged) is right
+    assert (float(loss) < 0.1) is right
+
+
+def holding(*labels: str) -> Recipe:
+    """The small recipe, its talk saying we do not know which of `labels`."""
+    plan = recipe()
+    corpora = [
+        dataclasses.replace(c, holds=labels) if c.path == "talk" else c for c in plan.corpora
+    ]
+    return dataclasses.replace(plan, corpora=tuple(corpora))
+
+
+def test_only_recordings_that_may_hold_a_word_leave_it_open(root: Path, tmp_path: Path) -> None:
+    plan = holding("no")
+    batches = KeywordBatches(plan, AudioCorpora(plan, [root], tmp_path / "cache"), "train", 1)
+    batch = next(iter(batches))
+    audio, hertz = batch["audio"].flatten(1), torch.fft.rfftfreq(batches.length, 1 / RATE)
+    talk = (hertz[torch.fft.rfft(audio).abs().argmax(dim=1)] > 1200) & (batch["target"] == NEGATIVE)
+    left_open = batch["unjudged"].any(dim=1)
+    assert left_open.any()
+    assert not left_open.all()
+    assert not left_open[batch["target"] != NEGATIVE].any()
+    assert talk[left_open].all()
+    assert batch["unjudged"][left_open].tolist() == [[False, False, False, True]] * sum(left_open)
+
+
+def test_a_word_that_recordings_may_hold_must_be_a_label(root: Path) -> None:
+    values = {
+        "task": "keyword", "labels": ["yes"], "model": {"encoder": {"kind": "gru"}},
+        "data": [{"path": "talk", "reader": "recordings", "role": "speech", "holds": ["maybe"]}],
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match="maybe"):
+        Recipe.from_dict(values, Path())
+
+
 def test_frames_that_may_answer_what_came_before_are_passed_over() -> None:
     log_p = smoothed_log_p(spoken((0, 5, 3)))
     rows = torch.tensor([NEGATIVE]), torch.tensor([10]), torch.tensor([0]), torch.tensor([-5])
-    assert float(keyword_loss(log_p, *rows)[0]) < 0.1
+    assert float(keyword_loss(log_p, *rows, JUDGED)[0]) < 0.1
 
 
 def test_speed_defaults_stay_in_order() -> None:

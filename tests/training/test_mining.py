@@ -18,7 +18,7 @@ from edgeseq.training.losses import smoothed_log_p
 from edgeseq.training.mining import FAINTEST, HardStretches, find_hard
 from edgeseq.training.run import facts_of, train
 
-from .test_data import RATE, recipe, root
+from .test_data import RATE, holding, recipe, root
 
 __all__ = ["root"]
 
@@ -45,7 +45,8 @@ def mined(plan: Recipe, root: Path, cache: Path) -> tuple[KeywordBatches, Chain,
     model = eager_model(plan)
     talk = [i for p in batches.pools if p.corpus.role == "speech" for i in p.indices]
     store = batches.corpora.store
-    return batches, model, find_hard(model, store, talk, batches.length, HOP)
+    unjudged = batches.corpora.unjudged
+    return batches, model, find_hard(model, store, talk, batches.length, HOP, unjudged)
 
 
 def test_each_stretch_that_is_found_sounds_like_a_keyword(root: Path, tmp_path: Path) -> None:
@@ -63,6 +64,15 @@ def test_each_stretch_that_is_found_sounds_like_a_keyword(root: Path, tmp_path: 
         heard.append(float(smoothed_log_p(logits).exp()[..., 2:].max()))
     assert min(heard) > FAINTEST
     np.testing.assert_allclose(hard.share, np.array(heard) / sum(heard), rtol=1e-3)
+
+
+def test_words_that_a_recording_may_hold_are_not_looked_for(root: Path, tmp_path: Path) -> None:
+    everything = mined(recipe(), root, tmp_path / "cache")[2]
+    yes_only = mined(holding("no"), root, tmp_path / "cache")[2]
+    no_only = mined(holding("yes"), root, tmp_path / "cache")[2]
+    assert len(mined(holding("yes", "no"), root, tmp_path / "cache")[2]) == 0
+    assert len(everything) > 0
+    assert {*yes_only.start, *no_only.start} == {*everything.start}
 
 
 def test_what_was_found_is_heard_again(root: Path, tmp_path: Path) -> None:
