@@ -89,8 +89,9 @@ class CausalConv(nn.Module):
 class LocalAttention(nn.Module):
     """Multi-head attention to the frame itself and the `window` frames before it.
 
-    A clip is cut into blocks of at most `window` queries; each block meets its own keys and the
-    `window` keys before it. Time and memory are O(T * window), for a step of one frame O(window).
+    A clip of more than four windows is cut into blocks of `window` queries; each block meets its
+    own keys and the `window` keys before it. Time and memory are O(T * window), for a step of one
+    frame O(window).
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -130,7 +131,8 @@ class LocalAttention(nn.Module):
         query, key, value = (self._split(part) for part in self.qkv(x).chunk(3, dim=-1))
         keys, values = torch.cat([keys, key], dim=2), torch.cat([values, value], dim=2)
         next_keys, next_values = keys[:, :, frames:], values[:, :, frames:]
-        size = min(frames, self.window)
+        # Over a few windows the pairs that are masked cost less than cutting keys into blocks.
+        size = frames if frames <= 4 * self.window else self.window
         blocks = -(-frames // size)
         if blocks > 1:
             extra = blocks * size - frames

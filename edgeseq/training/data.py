@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,8 @@ ANSWER_BEFORE_END_S = 0.22
 EARLY_BEFORE_ANSWER_S = 0.1
 """Frames up to this long before that hold part of a word, which is no keyword yet."""
 SPEECH_BELOW_PEAK_DB = 32.0
+MADE_UP = 64
+"""Made-up noises that a set of batches chooses from; the next epoch makes others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,18 @@ class _AudioBatches(IterableDataset[Batch]):
             row[: len(response) - start] = response[start:] / np.sqrt(np.square(response).sum())
         return torch.from_numpy(table)
 
+    @cached_property
+    def _made_up(self) -> Samples:
+        """Made-up noises `[MADE_UP, 4 N]`: as long as a few clips, since making one takes long."""
+        rng = np.random.default_rng((self.seed, 1))
+        made = [coloured_noise(4 * self.length, self.rate, rng) for _ in range(MADE_UP)]
+        return np.stack(made)
+
+    def made_up(self, rng: np.random.Generator) -> Samples:
+        """A random stretch of a made-up noise."""
+        start = int(rng.integers(3 * self.length))
+        return self._made_up[rng.integers(MADE_UP), start : start + self.length]
+
     def stretch(self, index: int, rng: np.random.Generator) -> Samples:
         """A random stretch of a recording, repeated when it is too short."""
         store = self.corpora.store
@@ -176,7 +191,7 @@ class _AudioBatches(IterableDataset[Batch]):
         if self.voices and rng.random() < config.babble_p:
             return self.stretch(self.voices[rng.integers(len(self.voices))], rng)
         if rng.random() < config.coloured_p:
-            return coloured_noise(self.length, self.rate, rng)
+            return self.made_up(rng)
         heard = self.stretch(self.noises[rng.integers(len(self.noises))], rng)
         if rng.random() < config.overlay_p:
             heard = heard + self.stretch(self.noises[rng.integers(len(self.noises))], rng)
@@ -246,7 +261,7 @@ class KeywordBatches(_AudioBatches):
         """A stretch without a keyword, and the clip that it comes from."""
         config = self.recipe.augment
         if pool.corpus.role == "noise" and rng.random() < config.coloured_p:
-            return coloured_noise(self.length, self.rate, rng), index
+            return self.made_up(rng), index
         if pool.corpus.role != "noise" and self.hard and rng.random() < config.hard_p:
             clip, start = self.hard.draw(rng)
             part = self.corpora.store.read(clip, start, self.length)

@@ -19,7 +19,7 @@ from .. import __version__
 from ..errors import ConfigError
 from ..models import Chain, LogMelConfig
 from ..models.frontend import LogMel
-from .checkpoint import load_checkpoint, save_checkpoint
+from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import Recipe
 from .corpora import TRAIN, VALIDATION
 from .data import AudioCorpora, Batch, ByteBatches, KeywordBatches, VadBatches
@@ -44,12 +44,11 @@ class _Data(lightning.LightningDataModule):
         self.corpora = None if recipe.task == BYTES else AudioCorpora(recipe, roots, cache)
         self.hard: HardStretches | None = None
 
-    def mine(self, init: Path) -> None:
-        """Look for what the model of a checkpoint mistakes for keywords."""
+    def mine(self, model: Chain) -> None:
+        """Look for what a model mistakes for keywords."""
         data = self._set(TRAIN, seed=0)
         if isinstance(data, KeywordBatches):
             clips = [i for p in data.pools if p.corpus.role != "words" for i in p.indices]
-            model = load_checkpoint(init).model
             self.hard = find_hard(
                 model, data.corpora.store, clips, data.length, data.hop, data.corpora.unjudged
             )
@@ -75,9 +74,12 @@ class _Data(lightning.LightningDataModule):
             return []  # a recipe without a validation split trains without the figure
 
 
-def facts_of(recipe: Recipe) -> dict[str, Any]:
-    """What the exporter must know beside the weights."""
+def facts_of(recipe: Recipe, base: Checkpoint | None = None) -> dict[str, Any]:
+    """What the exporter must know beside the weights; `base` is where training starts from."""
+    kept = ("name", "steps", "seed", "figures", "init")
+    first = {} if base is None else {"init": {k: base.facts[k] for k in kept if k in base.facts}}
     return {
+        **first,
         "name": recipe.name,
         "task": recipe.task,
         "labels": list(recipe.labels),
@@ -121,24 +123,31 @@ def train(
         ConfigError: a corpus is missing, or `out` holds a run of another recipe.
     """
     out.mkdir(parents=True, exist_ok=True)
+    base = None if init is None else load_checkpoint(init)
+    facts = facts_of(recipe, base)
     identity = hashlib.sha256(
-        json.dumps([facts_of(recipe), recipe.model.as_dict()], sort_keys=True).encode()
+        json.dumps([facts, recipe.model.as_dict()], sort_keys=True).encode()
     ).hexdigest()
-    marker, last = out / "recipe.sha256", out / f"{LAST}.ckpt"
-    if last.exists() and marker.exists() and marker.read_text() != identity:
-        raise ConfigError(f"{out} holds a run of another recipe; choose another --out or delete it")
+    path, marker, last = out / "model.safetensors", out / "recipe.sha256", out / f"{LAST}.ckpt"
+    if last.exists() and marker.exists():
+        if marker.read_text() != identity:
+            raise ConfigError(
+                f"{out} holds a run of another recipe; choose another --out or delete it"
+            )
+        if path.exists():
+            return path
     marker.write_text(identity)
     lightning.seed_everything(recipe.optimise.seed, verbose=False)
     data = _Data(recipe, roots, cache)
     module = SequenceModule(recipe)
     if recipe.augment.hard_p:
-        if init is None:
+        if base is None:
             raise ConfigError(
                 "augment.hard_p needs a checkpoint to listen with; name it with --init"
             )
-        data.mine(init)
-    if init is not None:
-        start_from(module.model, recipe.labels, init)
+        data.mine(base.model)
+    if base is not None:
+        start_from(module.model, recipe.labels, base)
     elif isinstance(recipe.model.frontend, LogMelConfig) and not last.exists():
         _fit_frontend(module, data)
     trainer = _trainer(recipe, out, progress)
@@ -152,29 +161,32 @@ def train(
         except SystemExit as error:
             # lightning ends the whole process with code 1 on Ctrl-C; that is for the caller to say.
             raise KeyboardInterrupt from error
-    path = out / "model.safetensors"
-    figures = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
-    save_checkpoint(path, module.model, recipe.model, {**facts_of(recipe), "figures": figures})
+    facts["figures"] = {
+        k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")
+    }
+    save_checkpoint(path, module.model, recipe.model, facts)
     return path
 
 
-def start_from(model: Chain, labels: tuple[str, ...], path: Path) -> None:
+def start_from(model: Chain, labels: tuple[str, ...], base: Checkpoint) -> None:
     """Copy the weights of a checkpoint that fit by name and shape, and of its head by label.
 
     Raises:
         ConfigError: no weight of the encoder fits.
     """
     own = model.state_dict()
-    checkpoint = load_checkpoint(path)
-    given = checkpoint.model.state_dict()
-    known = tuple(checkpoint.facts["labels"])
+    given = base.model.state_dict()
+    known = tuple(base.facts["labels"])
     fitting = {
         k: v
         for k, v in given.items()
         if k in own and own[k].shape == v.shape and (known == labels or not k.startswith(HEAD))
     }
     if not any(k.startswith("layers.encoder.") for k in fitting):
-        raise ConfigError(f"{path}: no weight fits this recipe's model; it is another architecture")
+        raise ConfigError(
+            f"no weight of {base.facts['name']!r} fits this recipe's model; "
+            "it is another architecture"
+        )
     model.load_state_dict({**own, **fitting})
     shared = [label for label in labels if label in known]
     rows, from_rows = ([of.index(label) for label in shared] for of in (labels, known))

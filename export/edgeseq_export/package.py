@@ -115,7 +115,7 @@ def _manifest(checkpoint: Checkpoint, graph: onnx.ModelProto, scheme: str, chunk
     labels = tuple(facts["labels"])
     config: dict[str, Any] = {
         "model": checkpoint.config.as_dict(),
-        **{key: facts[key] for key in ("steps", "seed", "figures") if key in facts},
+        **{key: facts[key] for key in ("steps", "seed", "figures", "init") if key in facts},
     }
     ops = count_ops(graph)
     x_shape = (1, chunk, model.input_dim)

@@ -9,7 +9,7 @@ import torch
 
 from edgeseq.errors import ConfigError
 from edgeseq.models import Chain, GruConfig, LogMelConfig, ModelConfig
-from edgeseq.training.checkpoint import save_checkpoint
+from edgeseq.training.checkpoint import load_checkpoint, save_checkpoint
 from edgeseq.training.run import start_from
 
 HEAD = "layers.head.linear.weight"
@@ -21,7 +21,7 @@ def config(outputs: int, hidden: int = 8) -> ModelConfig:
 
 def saved(path: Path, labels: list[str]) -> Chain:
     model = config(len(labels)).build()
-    save_checkpoint(path, model, config(len(labels)), {"labels": labels})
+    save_checkpoint(path, model, config(len(labels)), {"name": "old", "labels": labels})
     return model
 
 
@@ -31,7 +31,7 @@ def test_a_head_goes_by_label_not_by_row(tmp_path: Path, old: list[str]) -> None
     new = ("s", "u", "yes", "new")
     model = config(len(new)).build()
     before = model.state_dict()[HEAD].clone()
-    start_from(model, new, tmp_path / "old.safetensors")
+    start_from(model, new, load_checkpoint(tmp_path / "old.safetensors"))
     after = model.state_dict()
     for label in ("s", "u", "yes"):
         assert torch.equal(after[HEAD][new.index(label)], given[HEAD][old.index(label)])
@@ -44,5 +44,5 @@ def test_a_head_goes_by_label_not_by_row(tmp_path: Path, old: list[str]) -> None
 def test_another_architecture_is_refused(tmp_path: Path) -> None:
     saved(tmp_path / "old.safetensors", ["s", "u"])
     model = config(2, hidden=16).build()
-    with pytest.raises(ConfigError, match="another architecture"):
-        start_from(model, ("s", "u"), tmp_path / "old.safetensors")
+    with pytest.raises(ConfigError, match=r"'old'.*another architecture"):
+        start_from(model, ("s", "u"), load_checkpoint(tmp_path / "old.safetensors"))

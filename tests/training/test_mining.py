@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 from edgeseq.errors import ConfigError
 from edgeseq.models import Chain
-from edgeseq.training.checkpoint import save_checkpoint
+from edgeseq.training.checkpoint import load_checkpoint, save_checkpoint
 from edgeseq.training.config import Optimise, Recipe
 from edgeseq.training.data import AudioCorpora, KeywordBatches
 from edgeseq.training.losses import smoothed_log_p
@@ -115,4 +116,8 @@ def test_training_with_mining_runs_from_a_checkpoint(root: Path, tmp_path: Path)
     plan = dataclasses.replace(recipe(hard_p=0.5), optimise=short)
     start = tmp_path / "start.safetensors"
     save_checkpoint(start, eager_model(plan), plan.model, facts_of(plan))
-    assert train(plan, [root], tmp_path / "out", tmp_path / "cache", False, init=start).is_file()
+    made = train(plan, [root], tmp_path / "out", tmp_path / "cache", False, init=start)
+    assert load_checkpoint(made).facts["init"] == {"name": "model", "steps": 2, "seed": 1}
+    shutil.rmtree(tmp_path / "cache")  # a finished run reads no recordings when it is asked again
+    again = train(plan, [], tmp_path / "out", tmp_path / "cache", False, init=start)
+    assert again == made
