@@ -37,7 +37,7 @@ FORMAT = 1
 KEY = "edgeseq.manifest"
 """Metadata key of the ONNX file under which the manifest lies."""
 
-FAMILIES = ("gru", "lstm", "transformer")
+FAMILIES = ("gru", "lstm", "linear", "transformer", "hybrid")
 TASKS = ("keyword", "vad", "bytes")
 SCHEMES = ("none", "int8")
 BYTE_VALUES = 256
@@ -134,7 +134,7 @@ class Manifest:
 
     Attributes:
         name: short name of the model.
-        family: gru, lstm or transformer.
+        family: gru, lstm, linear, transformer or hybrid.
         task: keyword, vad or bytes.
         labels: names of the outputs; empty for bytes, whose outputs are the 256 byte values.
         timing: how frames, chunks and outputs lie in time.

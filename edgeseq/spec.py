@@ -138,8 +138,8 @@ class Timing:
         chunk: frames given to the model in one step.
         subsampling: input frames per output frame.
         lookahead: future frames an output waits for.
-        left_context: past frames that attention can see in one layer (= cache length); None for a
-            recurrence, whose past has no bound.
+        left_context: past frames that attention can see in one layer (= cache length); None where
+            recurrences alone remember. In a hybrid the past has no bound all the same.
     """
 
     sample_rate: int | None

@@ -157,7 +157,7 @@ def test_an_unknown_key_is_named(document: dict[str, Any], place: str) -> None:
         ("name", None, "name: is null, must be a string"),
         ("labels", "yes", 'labels: is "yes", must be a list'),
         ("labels", ["_silence_", 3], "labels[1]: is 3, must be a string"),
-        ("family", "cnn", 'family: is "cnn", must be one of gru, lstm, transformer'),
+        ("family", "cnn", 'family: is "cnn", must be one of gru, lstm, linear'),
         ("task", "asr", "must be one of keyword, vad, bytes"),
         ("state", [3], "state[0]: is a number, must be an object"),
         ("golden.tolerance", -1, "golden.tolerance: is -1, must be a finite number"),

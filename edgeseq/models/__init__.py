@@ -5,6 +5,8 @@ from .bytes import ByteEmbeddingConfig
 from .config import ModelConfig
 from .frontend import LogMelConfig
 from .heads import HeadConfig
+from .hybrid import HybridConfig
+from .linear_rnn import LinearRnnConfig
 from .rnn import GruConfig, LstmConfig
 from .transformer import TransformerConfig
 
@@ -13,6 +15,8 @@ __all__ = [
     "Chain",
     "GruConfig",
     "HeadConfig",
+    "HybridConfig",
+    "LinearRnnConfig",
     "LogMelConfig",
     "LstmConfig",
     "ModelConfig",

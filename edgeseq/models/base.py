@@ -107,11 +107,12 @@ class Chain(StreamModel):
         layers = [layer for _, layer in self._named()]
         first = layers[0].timing
         contexts = [layer.timing.left_context for layer in layers]
-        bounded = [c for c in contexts if c is not None]
+        longest = max((c for c in contexts if c is not None), default=0)
+        recurrent = self.receptive_field is None
         return replace(
             first,
             lookahead=sum(layer.timing.lookahead for layer in layers),
-            left_context=max(bounded) if bounded and self.receptive_field is not None else None,
+            left_context=None if recurrent and not longest else longest,
         )
 
     @property

@@ -11,13 +11,22 @@ from .base import Chain
 from .bytes import ByteEmbeddingConfig
 from .frontend import LogMelConfig
 from .heads import HeadConfig
+from .hybrid import HybridConfig
+from .linear_rnn import LinearRnnConfig
 from .rnn import GruConfig, LstmConfig
 from .transformer import TransformerConfig
 
 __all__ = ["ModelConfig"]
 
 FRONTENDS = {"logmel": LogMelConfig, "bytes": ByteEmbeddingConfig}
-ENCODERS = {"gru": GruConfig, "lstm": LstmConfig, "transformer": TransformerConfig}
+ENCODERS = {
+    "gru": GruConfig,
+    "lstm": LstmConfig,
+    "linear": LinearRnnConfig,
+    "transformer": TransformerConfig,
+    "hybrid": HybridConfig,
+}
+Encoder = GruConfig | LstmConfig | LinearRnnConfig | TransformerConfig | HybridConfig
 
 
 def _choose(
@@ -28,12 +37,18 @@ def _choose(
     kind = rest.pop("kind", None)
     if not isinstance(kind, str) or kind not in table:
         raise ConfigError(f"{where}.kind is {kind!r}; allowed: {', '.join(table)}")
-    allowed = {f.name: f.default for f in fields(table[kind])}
-    for name, value in rest.items():
+    allowed: dict[str, Any] = {f.name: f.default for f in fields(table[kind])}
+    for name, value in list(rest.items()):
         if name not in allowed:
             raise ConfigError(
                 f"{where}.{name} is unknown for {kind}; allowed: {', '.join(allowed)}"
             )
+        if isinstance(allowed[name], tuple):
+            if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
+                like = list(allowed[name])
+                raise ConfigError(f"{where}.{name} is {value!r}; it must be a list like {like}")
+            rest[name] = tuple(value)
+            continue
         wanted = int if isinstance(allowed[name], int) else (int, float)
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise ConfigError(
@@ -47,12 +62,12 @@ class ModelConfig:
     """Frontend, encoder and number of outputs of one model."""
 
     frontend: LogMelConfig | ByteEmbeddingConfig
-    encoder: GruConfig | LstmConfig | TransformerConfig
+    encoder: Encoder
     outputs: int
 
     @property
     def family(self) -> str:
-        """`gru`, `lstm` or `transformer`."""
+        """`gru`, `lstm`, `linear`, `transformer` or `hybrid`."""
         return next(name for name, kind in ENCODERS.items() if type(self.encoder) is kind)
 
     def build(self) -> Chain:
@@ -64,9 +79,12 @@ class ModelConfig:
     def as_dict(self) -> dict[str, Any]:
         """Plain values that `from_dict` reads back."""
         frontend = next(n for n, kind in FRONTENDS.items() if type(self.frontend) is kind)
+        encoder = {
+            k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.encoder).items()
+        }
         return {
             "frontend": {"kind": frontend, **asdict(self.frontend)},
-            "encoder": {"kind": self.family, **asdict(self.encoder)},
+            "encoder": {"kind": self.family, **encoder},
             "outputs": self.outputs,
         }
 

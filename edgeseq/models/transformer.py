@@ -1,26 +1,18 @@
-"""Causal Transformer with local attention and a bounded cache.
-
-Each frame sees itself and the `window` frames before it. The frames that a chunk still needs are in
-the state as keys and values, so memory is constant; position enters only as a learned bias per
-distance (Raffel et al. 2020, T5, without buckets), so step 2^31 equals step 1000.
-"""
+"""Causal Transformer: blocks of local attention with a bounded cache, and feed-forward layers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..errors import ConfigError
-from ..spec import BATCH, StateSpec, TensorSpec, Timing
-from .base import State, StreamModel
+from ..spec import BATCH, TensorSpec
+from .attention import LocalAttention
+from .base import State
+from .stack import CausalConv, Stack, StackBlock, check_sizes, feed_forward
 
-__all__ = ["Transformer", "TransformerConfig"]
-
-MASKED = -1e9
-"""Score of a key that must not be seen: finite, since NaN and infinity survive a product with 0."""
+__all__ = ["Block", "Transformer", "TransformerConfig"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +24,16 @@ class TransformerConfig:
         dim: numbers per frame inside.
         layers: blocks.
         heads: attention heads; must divide `dim`.
-        window: past frames each frame sees (= cache length).
+        window: past frames each frame sees.
         feed_forward: width of the feed-forward layer.
         conv: frames of the causal depthwise convolution before attention; 0 leaves it out. It gives
             each block local order, which small models trained on little data profit from
             (So et al. 2021, Primer).
         dropout: share of activations dropped in training.
+        kv_heads: heads of keys and values, which divide `heads`; 0 for as many.
+        sinks: learned keys that every frame sees besides.
+        dilation: see every `dilation`-th frame only; above 1 it needs a convolution, without which
+            frames of different phases would never meet.
     """
 
     input_dim: int = 40
@@ -48,134 +44,65 @@ class TransformerConfig:
     feed_forward: int = 192
     conv: int = 0
     dropout: float = 0.0
+    kv_heads: int = 0
+    sinks: int = 0
+    dilation: int = 1
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""
-        for field in ("input_dim", "dim", "layers", "heads", "window", "feed_forward"):
-            if getattr(self, field) < 1:
-                raise ConfigError(f"{field} is {getattr(self, field)}; it must be at least 1")
-        if self.dim % self.heads:
-            raise ConfigError(f"heads {self.heads} does not divide dim {self.dim}")
-        if self.conv == 1 or self.conv < 0:
-            raise ConfigError(f"conv is {self.conv}; it must be 0 (none) or at least 2")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout is {self.dropout}; it must be in [0, 1)")
+        check_sizes(
+            self, "input_dim", "dim", "layers", "heads", "window", "feed_forward", "dilation"
+        )
+        heads, kv_heads = self.heads, self.kv_heads
+        if self.dim % heads:
+            raise ConfigError(f"heads {heads} does not divide dim {self.dim}")
+        if kv_heads < 0 or (kv_heads and heads % kv_heads):
+            raise ConfigError(
+                f"kv_heads is {kv_heads}; it must divide heads {heads}, or be 0 for as many"
+            )
+        if self.sinks < 0:
+            raise ConfigError(f"sinks is {self.sinks}; it must be 0 (none) or more")
+        if self.dilation > 1 and not self.conv:
+            raise ConfigError(
+                f"dilation is {self.dilation} without a convolution, so that frames of different "
+                "phases would never meet; set conv to 2 or more"
+            )
 
     def build(self) -> Transformer:
         """The layers."""
         return Transformer(self)
 
 
-class CausalConv(nn.Module):
-    """Depthwise convolution over the newest `width` frames, memory `[B, width-1, dim]`."""
+class Block(StackBlock):
+    """Pre-norm block: (convolution), attention, feed-forward, each with a residual path.
 
-    def __init__(self, dim: int, width: int) -> None:
-        """Start as the identity: all weight on the newest frame."""
-        super().__init__()
-        self.width = width
-        weight = torch.zeros(width, dim)
-        weight[-1] = 1.0
-        self.weight = nn.Parameter(weight)
-        self.bias = nn.Parameter(torch.zeros(dim))
-
-    def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames `[B, T, dim]` and the frames before them."""
-        frames = x.shape[1]
-        seen = torch.cat([past, x], dim=1)
-        y = self.bias + sum(seen[:, i : i + frames] * self.weight[i] for i in range(self.width))
-        return y, seen[:, frames:]
-
-
-class LocalAttention(nn.Module):
-    """Multi-head attention to the frame itself and the `window` frames before it.
-
-    A clip of more than four windows is cut into blocks of `window` queries; each block meets its
-    own keys and the `window` keys before it. Time and memory are O(T * window), for a step of one
-    frame O(window).
+    State `k`, `v` `[B, kv_heads, window * dilation, dim / heads]` and, with a convolution, `conv`
+    `[B, conv-1, dim]`.
     """
-
-    def __init__(self, config: TransformerConfig) -> None:
-        """Build the projections and the bias table."""
-        super().__init__()
-        self.heads, self.window = config.heads, config.window
-        self.qkv = nn.Linear(config.dim, 3 * config.dim)
-        self.out = nn.Linear(config.dim, config.dim)
-        # Column d is the bias of a key d frames before the query.
-        self.distance_bias = nn.Parameter(torch.zeros(config.heads, config.window + 1))
-
-    def _split(self, x: Tensor) -> Tensor:
-        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
-
-    def _bias(self, queries: int) -> tuple[Tensor, Tensor]:
-        """Bias `[H, C, C+W]` by distance, and which of those pairs are inside the window."""
-        keys = queries + self.window
-        distance = self.window + torch.arange(queries)[:, None] - torch.arange(keys)[None, :]
-        inside = (distance >= 0) & (distance <= self.window)
-        return self.distance_bias[:, distance.clamp(0, self.window)], inside
-
-    def forward(
-        self, x: Tensor, keys: Tensor, values: Tensor, filled: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Attend.
-
-        Args:
-            x: frames `[B, T, dim]`.
-            keys: cache `[B, H, W, dim/H]`, the newest last.
-            values: cache of the same shape.
-            filled: valid slots of the cache `[B]`, counted from its end.
-
-        Returns:
-            Frames `[B, T, dim]` and the next caches.
-        """
-        batch, frames, _ = x.shape
-        query, key, value = (self._split(part) for part in self.qkv(x).chunk(3, dim=-1))
-        keys, values = torch.cat([keys, key], dim=2), torch.cat([values, value], dim=2)
-        next_keys, next_values = keys[:, :, frames:], values[:, :, frames:]
-        # Over a few windows the pairs that are masked cost less than cutting keys into blocks.
-        size = frames if frames <= 4 * self.window else self.window
-        blocks = -(-frames // size)
-        if blocks > 1:
-            extra = blocks * size - frames
-            query = functional.pad(query, (0, 0, 0, extra))
-            query = query.reshape(batch, self.heads, blocks, size, -1)
-            keys = functional.pad(keys, (0, 0, 0, extra)).unfold(2, size + self.window, size)
-            values = functional.pad(values, (0, 0, 0, extra)).unfold(2, size + self.window, size)
-            values = values.transpose(-1, -2)
-        else:
-            query, keys, values = (
-                query.unsqueeze(2),
-                keys.unsqueeze(2).transpose(-1, -2),
-                values.unsqueeze(2),
-            )
-        # Now [B, H, blocks, size, ...]: query ..., d; keys ..., d, size+W; values ..., size+W, d.
-        bias, inside = self._bias(size)
-        start = torch.arange(blocks)[:, None] * size + torch.arange(size + self.window)
-        written = start[None] >= self.window - filled[:, None, None]
-        visible = inside & written[:, None, :, None, :]
-        scores = query @ keys * query.shape[-1] ** -0.5 + bias[:, None]
-        weights = torch.softmax(torch.where(visible, scores, MASKED), dim=-1)
-        mixed = (weights @ values).flatten(2, 3)[:, :, :frames]
-        return self.out(mixed.transpose(1, 2).flatten(2)), next_keys, next_values
-
-
-class Block(nn.Module):
-    """Pre-norm block: (convolution), attention, feed-forward, each with a residual path."""
 
     def __init__(self, config: TransformerConfig) -> None:
         """Build the parts."""
         super().__init__()
-        dim = config.dim
-        self.conv = CausalConv(dim, config.conv) if config.conv else None
+        c, dim, conv = config, config.dim, config.conv
+        self.conv = CausalConv(dim, conv) if conv else None
         self.norm_attention = nn.LayerNorm(dim)
-        self.attention = LocalAttention(config)
-        self.norm_feed = nn.LayerNorm(dim)
-        self.feed = nn.Sequential(
-            nn.Linear(dim, config.feed_forward), nn.ReLU(), nn.Linear(config.feed_forward, dim)
+        self.attention = LocalAttention(
+            dim, c.heads, c.window, kv_heads=c.kv_heads, sinks=c.sinks, dilation=c.dilation
         )
-        self.drop = nn.Dropout(config.dropout)
+        self.norm_feed = nn.LayerNorm(dim)
+        self.feed = feed_forward(dim, c.feed_forward)
+        self.drop = nn.Dropout(c.dropout)
+        cache = (BATCH, *self.attention.cache_shape)
+        self.state = (TensorSpec("k", cache), TensorSpec("v", cache))
+        if conv:
+            self.state += (TensorSpec("conv", (BATCH, conv - 1, dim)),)
+        self.left_context = self.attention.cache_shape[1]
+        self.reach = self.left_context + max(0, conv - 1)
+        self.macs = self.attention.macs + 2 * dim * c.feed_forward + conv * dim
 
-    def forward(self, x: Tensor, own: State, filled: Tensor) -> tuple[Tensor, State]:
+    def forward(self, x: Tensor, own: State, filled: Tensor | None) -> tuple[Tensor, State]:
         """Frames `[B, T, dim]`; `own` holds this block's `k`, `v` and `conv`."""
+        assert filled is not None
         after: State = {}
         normed = self.norm_attention(x)
         if self.conv is not None:
@@ -185,62 +112,14 @@ class Block(nn.Module):
         return x + self.drop(self.feed(self.norm_feed(x))), after
 
 
-class Transformer(StreamModel):
-    """Frames `[B, T, input_dim]` to `[B, T, dim]`.
+class Transformer(Stack):
+    """Frames `[B, T, input_dim]` to `[B, T, dim]`; O(T * window) for a clip, O(window) a step.
 
-    State: `filled` (valid cache slots, saturating at `window`) and per layer `<n>.k`, `<n>.v`
-    `[B, H, W, dim/H]` and, with a convolution, `<n>.conv` `[B, conv-1, dim]`.
+    State: `filled` (valid cache slots, saturating) and per layer `<n>.k`, `<n>.v` and `<n>.conv`.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
         """Build the blocks."""
-        super().__init__()
+        blocks = (Block(config) for _ in range(config.layers))
+        super().__init__(config.input_dim, config.dim, blocks)
         self.config = config
-        self.input_dim, self.output_dim = config.input_dim, config.dim
-        self.enter = nn.Linear(config.input_dim, config.dim)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(config.dim)
-
-    @property
-    def state_spec(self) -> StateSpec:
-        """Caches of every block and how much of them is valid."""
-        c = self.config
-        cache = (BATCH, c.heads, c.window, c.dim // c.heads)
-        tensors = [TensorSpec("filled", (BATCH,), "int64")]
-        for n in range(c.layers):
-            tensors += [TensorSpec(f"{n}.k", cache), TensorSpec(f"{n}.v", cache)]
-            if c.conv:
-                tensors.append(TensorSpec(f"{n}.conv", (BATCH, c.conv - 1, c.dim)))
-        return StateSpec(tuple(tensors))
-
-    @property
-    def timing(self) -> Timing:
-        """One frame a step; the cache is the left context."""
-        return Timing(None, 1, 1, left_context=self.config.window)
-
-    @property
-    def receptive_field(self) -> int | None:
-        """Every block reaches `window` frames (and its convolution) further back."""
-        c = self.config
-        return c.layers * (c.window + max(0, c.conv - 1))
-
-    def macs_per_frame(self) -> int:
-        """Projections, feed-forward, and attention over a full cache."""
-        c = self.config
-        block = (
-            4 * c.dim**2 + 2 * c.dim * c.feed_forward + 2 * (c.window + 1) * c.dim + c.conv * c.dim
-        )
-        return c.input_dim * c.dim + c.layers * block
-
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Run the blocks over a clip or a chunk."""
-        frames, filled = x.shape[1], state["filled"]
-        after: State = {"filled": (filled + frames).clamp(max=self.config.window)}
-        x = self.enter(x)
-        for n, block in enumerate(self.blocks):
-            own = {
-                part: state[f"{n}.{part}"] for part in ("k", "v", "conv") if f"{n}.{part}" in state
-            }
-            x, own_after = block(x, own, filled)
-            after.update({f"{n}.{part}": own_after[part] for part in own})
-        return self.norm(x), after

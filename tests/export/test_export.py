@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from edgeseq.manifest import KEY
 from edgeseq.models import (
     ByteEmbeddingConfig,
     GruConfig,
+    HybridConfig,
+    LinearRnnConfig,
     LogMelConfig,
     LstmConfig,
     ModelConfig,
@@ -35,6 +38,24 @@ MODELS = {
     "lstm": ModelConfig(LogMelConfig(), LstmConfig(hidden=128, layers=2), 10),
     "transformer": ModelConfig(
         LogMelConfig(), TransformerConfig(dim=96, layers=2, window=16, conv=4), 10
+    ),
+    "linear": ModelConfig(LogMelConfig(), LinearRnnConfig(dim=128, layers=2, feed_forward=256), 10),
+    "hybrid": ModelConfig(
+        LogMelConfig(),
+        HybridConfig(
+            dim=128,
+            layers=("linear", "attention"),
+            heads=4,
+            window=16,
+            feed_forward=256,
+            kv_heads=2,
+            sinks=2,
+            dilation=2,
+        ),
+        10,
+    ),
+    "linear-bytes": ModelConfig(
+        ByteEmbeddingConfig(40), LinearRnnConfig(dim=64, layers=2, feed_forward=64), 256
     ),
     "gru-bytes": ModelConfig(ByteEmbeddingConfig(40), GruConfig(hidden=64, layers=2), 256),
 }
@@ -115,7 +136,7 @@ def test_int8_is_real_and_small(exported: tuple[Checkpoint, Path, Path]) -> None
     mel = 0 if "bytes" in checkpoint.facts["name"] else 1
     assert ops.float_weights == mel
     assert ops.integer == count_ops(onnx.load(float_file)).float_weights - mel
-    if checkpoint.facts["name"] in ("gru", "lstm"):
+    if checkpoint.facts["name"] in ("gru", "lstm", "linear", "hybrid"):
         assert int8_file.stat().st_size <= 0.30 * float_file.stat().st_size
 
 
@@ -150,10 +171,10 @@ def test_a_wrong_state_order_is_found(
 ) -> None:
     """The proof fails for a file whose two state outputs are swapped."""
     checkpoint, float_file, _ = exported
-    names = checkpoint.model.state_spec.names
-    swap = [n for n in names if n.endswith((".h", ".k", ".v", ".c"))][:2]
+    tensors = [t for t in checkpoint.model.state_spec if t.name.endswith((".h", ".k", ".v", ".c"))]
+    alike = next(p for p in itertools.combinations(tensors, 2) if p[0].shape == p[1].shape)
     graph = onnx.load(float_file)
-    a, b = (f"next_state.{n}" for n in swap)
+    a, b = (f"next_state.{t.name}" for t in alike)
     for node in graph.graph.node:
         for i, output in enumerate(node.output):
             node.output[i] = {a: b, b: a}.get(output, output)

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from edgeseq.errors import ExportError, StateError
-from edgeseq.models import Chain, LogMelConfig, TransformerConfig
+from edgeseq.models import (
+    Chain,
+    HybridConfig,
+    LinearRnnConfig,
+    LogMelConfig,
+    TransformerConfig,
+)
 from edgeseq.models.heads import HeadConfig
 from edgeseq_export.integer import build_program, calibration_input, fixed
 from edgeseq_export.integer.calibrate import best_scale
@@ -184,3 +190,30 @@ def test_input_of_another_type_is_refused() -> None:
     with pytest.raises(StateError, match="int16"):
         built.step(np.zeros((1, 1, 320), np.float32), built.state_spec.zeros(1))
     assert isinstance(float_model("gru"), nn.Module)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        (LinearRnnConfig(dim=8, layers=1), "'t' is a LinearRnn, which has no integer definition"),
+        (HybridConfig(dim=8, heads=2), "'t' is a Hybrid, which has no integer definition"),
+        (TransformerConfig(dim=8, heads=4, kv_heads=2), "has kv_heads 2; .* only 4"),
+        (TransformerConfig(dim=8, sinks=1), "has sinks 1; .* only 0"),
+        (TransformerConfig(dim=8, conv=2, dilation=2), "has dilation 2; .* only 1"),
+    ],
+)
+def test_layers_without_integer_definition_stop_the_export(
+    encoder: LinearRnnConfig | HybridConfig | TransformerConfig, message: str
+) -> None:
+    layers = [("f", LogMelConfig()), ("t", encoder), ("h", HeadConfig(3, 8))]
+    with pytest.raises(ExportError, match=message):
+        build_program(Chain([(n, c.build()) for n, c in layers]), torch.randn(1, 2, 320))
+
+
+def test_as_many_key_heads_as_heads_is_plain_attention() -> None:
+    config = TransformerConfig(dim=8, layers=1, heads=2, window=4, feed_forward=8, kv_heads=2)
+    layers = [("f", LogMelConfig()), ("t", config), ("h", HeadConfig(3, 8))]
+    x = 0.1 * torch.randn(1, 12, 320)
+    program = build_program(Chain([(n, c.build()) for n, c in layers]), x)
+    y, _ = program.step(program.quantize_input(x.numpy()), program.state_spec.zeros(1))
+    assert y.shape == (1, 12, 3)

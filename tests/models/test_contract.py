@@ -11,6 +11,8 @@ from edgeseq.models import (
     ByteEmbeddingConfig,
     Chain,
     GruConfig,
+    HybridConfig,
+    LinearRnnConfig,
     LogMelConfig,
     LstmConfig,
     ModelConfig,
@@ -26,7 +28,22 @@ ENCODERS = {
     "transformer-conv": TransformerConfig(
         dim=16, layers=2, heads=2, window=12, feed_forward=24, conv=4
     ),
-}
+    "transformer-shared-sinks": TransformerConfig(
+        dim=16, layers=2, heads=4, window=9, feed_forward=24, kv_heads=2, sinks=3
+    ),
+    "transformer-dilated": TransformerConfig(
+        dim=16, layers=2, heads=2, window=5, feed_forward=24, conv=3, dilation=3
+    ),
+    "linear": LinearRnnConfig(dim=16, layers=2, feed_forward=24),
+    "linear-alone": LinearRnnConfig(dim=24, layers=1, feed_forward=24, conv=0),
+    "hybrid": HybridConfig(
+        dim=16, layers=("linear", "attention", "linear"), heads=2, window=7, feed_forward=24
+    ),
+    "hybrid-dilated": HybridConfig(
+        dim=16, layers=("attention", "linear"), heads=4, window=4, feed_forward=24,
+        kv_heads=1, sinks=2, dilation=2,
+    ),
+}  # fmt: skip
 FRONTENDS = {"audio": LogMelConfig(), "bytes": ByteEmbeddingConfig(dim=40)}
 
 
@@ -70,6 +87,17 @@ def test_stream_contract(family: str, input_kind: str) -> None:
         frames=96,
         long_steps=300,
     )
+
+
+@pytest.mark.parametrize(
+    ("family", "context"),
+    [("gru", None), ("linear", None), ("hybrid", 7), ("transformer-dilated", 15)],
+)
+def test_left_context_is_the_length_of_the_longest_cache(family: str, context: int | None) -> None:
+    """A hybrid has a cache, but its past has no bound."""
+    model = build(family, "audio")
+    assert model.timing.left_context == context
+    assert (model.receptive_field is None) == (family != "transformer-dilated")
 
 
 @pytest.mark.parametrize("family", ENCODERS)

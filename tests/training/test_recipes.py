@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from edgeseq.errors import ConfigError
+from edgeseq.models import ModelConfig
 from edgeseq.training.config import Recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-WHOLE = sorted(p for p in RECIPES.glob("*.toml") if p.stem.endswith(("-gru", "-transformer")))
+FAMILIES = ("-gru", "-linear", "-transformer")
+WHOLE = sorted(p for p in RECIPES.glob("*.toml") if p.stem.endswith(FAMILIES))
 GOOD = """
 task = "keyword"
 labels = ["yes", "no"]
@@ -54,6 +57,40 @@ def test_a_wrong_recipe_is_named(tmp_path: Path, old: str, new: str, message: st
     with pytest.raises(ConfigError, match=message) as caught:
         Recipe.load(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_hybrid_is_its_list_of_layers_and_survives_json(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    own = 'kind = "hybrid"\nlayers = ["linear", "attention", "linear"]'
+    path.write_text(GOOD.replace('kind = "gru"\nhidden = 8', own), encoding="utf-8")
+    config = Recipe.load(path).model
+    blocks = config.build().layers["encoder"].blocks
+    assert [type(b).__name__ for b in blocks] == ["LinearBlock", "Block", "LinearBlock"]
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        ("hybrid\nlayers = 3", r"model\.encoder\.layers is 3; it must be a list"),
+        ("hybrid\nlayers = [3]", r"layers is \[3\]; it must be a list like \['linear'"),
+        ('hybrid\nlayers = ["gru"]', r"layers is \['gru'\]; .* linear, attention"),
+        ("hybrid\nlayers = []", r"layers is \[\]; it must name one block"),
+        ("hybrid\nheads = 5", "heads 5 does not divide dim 96"),
+        ("linear\nconv = 1", "conv is 1; it must be 0"),
+        ("linear\nfeed_forward = 0", "feed_forward is 0; it must be at least 1"),
+        ("transformer\nkv_heads = 3", "kv_heads is 3; it must divide heads 4"),
+        ("transformer\nsinks = -1", "sinks is -1; it must be 0"),
+        ("transformer\ndilation = 0", "dilation is 0; it must be at least 1"),
+        ("transformer\ndilation = 2", "dilation is 2 without a convolution"),
+    ],
+)
+def test_a_wrong_encoder_is_named(tmp_path: Path, encoder: str, message: str) -> None:
+    kind, _, rest = encoder.partition("\n")
+    path = tmp_path / "recipe.toml"
+    path.write_text(GOOD.replace('"gru"\nhidden = 8', f'"{kind}"\n{rest}'), encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        Recipe.load(path)
 
 
 def test_extends_lays_one_recipe_over_another(tmp_path: Path) -> None:

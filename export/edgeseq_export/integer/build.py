@@ -64,6 +64,7 @@ def build_program(model: Chain, calibration: Tensor) -> IntegerProgram:
             )
         recorder.watch(name, layer)
         if isinstance(layer, Transformer):
+            _plain(name, layer)
             _watch_transformer(recorder, name, layer)
     recorder.run(calibration, stepwise=any(isinstance(layer, Lstm) for _, layer in named))
     scale, fraction = 1.0, 0
@@ -129,6 +130,18 @@ def _rnn_layers(
 
 def _blocks(layer: Transformer) -> list[Block]:
     return [block for block in layer.blocks if isinstance(block, Block)]
+
+
+def _plain(name: str, layer: Transformer) -> None:
+    """Refuse options of attention that the integer program does not have."""
+    c = layer.config
+    plain = {"kv_heads": c.heads, "sinks": 0, "dilation": 1}
+    for option, value in plain.items():
+        if getattr(c, option) not in (0, value):
+            raise ExportError(
+                f"layer {name!r} has {option} {getattr(c, option)}; the integer program knows "
+                f"only {value} here"
+            )
 
 
 def _watch_transformer(recorder: Recorder, name: str, layer: Transformer) -> None:
