@@ -11,6 +11,10 @@ PACKAGES = libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins tmux \
   gcc libc6-dev binutils gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm \
   gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
+# The C engine of .esq files: an install compiles it where there is a compiler, here what follows an
+# edit does.
+ENGINE = $(wildcard firmware_sim/src/*.[ch] firmware_sim/include/*.h firmware_sim/host/*)
+
 .PHONY: demo test lint fast clean models
 
 $(BIN)/python:
@@ -30,6 +34,10 @@ $(VENV)/system.done: $(BIN)/python
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES)
 	touch $@
 
+$(VENV)/engine.done: $(VENV)/dev.done $(VENV)/system.done $(ENGINE)
+	$(BIN)/python firmware_sim/host/build.py
+	touch $@
+
 demo: $(VENV)/runtime.done
 	$(BIN)/edgeseq stream --wav edgeseq/assets/clips/words.wav
 	$(BIN)/edgeseq compare --wav edgeseq/assets/clips/words.wav --labels edgeseq/assets/clips/words.tsv
@@ -42,11 +50,11 @@ lint: $(VENV)/dev.done
 fast: $(VENV)/dev.done
 	$(BIN)/pytest -q
 
-test: lint $(VENV)/system.done
+test: lint $(VENV)/engine.done
 	$(BIN)/pytest -q -m ''
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) build dist edgeseq/_engine.abi3.so
 
 # Trains and exports the bundled models anew. DATA holds the sets that recipes/README.md names.
 OTHERS = vad-gru bytes-gru bytes-transformer

@@ -37,6 +37,9 @@ FORMAT = 1
 KEY = "edgeseq.manifest"
 """Metadata key of the ONNX file under which the manifest lies."""
 
+MOST_MANIFEST_BYTES = 16 * 2**20
+"""A longer document is refused before it is read."""
+
 FAMILIES = ("gru", "lstm", "linear", "transformer", "hybrid")
 TASKS = ("keyword", "vad", "bytes")
 SCHEMES = ("none", "int8")

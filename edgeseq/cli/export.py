@@ -1,4 +1,4 @@
-"""`edgeseq export`: a checkpoint to an ONNX file that explains itself, or to C data."""
+"""`edgeseq export`: a checkpoint to a model file that explains itself, or to C data."""
 
 from __future__ import annotations
 
@@ -13,27 +13,34 @@ from ..errors import MissingExtraError
 if TYPE_CHECKING:
     from ..training.checkpoint import Checkpoint
 
-ONLY_FOR = {"scheme": "onnx", "chunk": "onnx", "decoding": "onnx", "calibration": "firmware"}
-"""Options that mean something for one target only."""
+ONLY_FOR = {
+    "scheme": ("onnx",),
+    "chunk": ("onnx", "native"),
+    "decoding": ("onnx", "native"),
+    "calibration": ("native", "firmware"),
+}
+"""The targets that an option means something for."""
+
+DEFAULT_OUT = {"onnx": "model.onnx", "native": "model.esq", "firmware": "firmware"}
 
 
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option(
-    "--target", type=click.Choice(["onnx", "firmware"]), default="onnx", show_default=True,
-    help="What to write: an ONNX file, or a folder of C data for firmware_sim.",
+    "--target", type=click.Choice(list(DEFAULT_OUT)), default="onnx", show_default=True,
+    help="What to write: a file for onnxruntime, one for the native engine, or a folder of C data.",
 )  # fmt: skip
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), default=None,
-    help="File (onnx) or folder (firmware) to write.  [default: model.onnx, or firmware]",
+    help="File or folder to write.  [default: model.onnx, model.esq, firmware]",
 )  # fmt: skip
 @click.option(
     "--quantize", "scheme", type=click.Choice(["none", "int8"]), default="none", show_default=True,
-    help="How weights are stored in an ONNX file; firmware is always int8.",
+    help="How weights are stored in an ONNX file; the others are always int8.",
 )  # fmt: skip
 @click.option(
     "--chunk", type=click.IntRange(1), default=1, show_default=True,
-    help="Frames in one step of an ONNX file; firmware takes one.",
+    help="Frames in one step of a file; firmware takes one.",
 )  # fmt: skip
 @click.option(
     "--decoding", type=click.Path(path_type=Path), default=None,
@@ -41,7 +48,7 @@ ONLY_FOR = {"scheme": "onnx", "chunk": "onnx", "decoding": "onnx", "calibration"
 )  # fmt: skip
 @click.option(
     "--calibration", type=click.Path(path_type=Path, exists=True, dir_okay=False), multiple=True,
-    help="Recording or text to choose firmware scales on (repeatable).  [default: bundled clip]",
+    help="Recording or text to choose int8 scales on (repeatable).  [default: bundled clip]",
 )  # fmt: skip
 @click.pass_context
 def command(
@@ -56,8 +63,9 @@ def command(
 ) -> None:
     """Export CHECKPOINT (model.safetensors of `edgeseq train`) as one step of a stream.
 
-    An ONNX file holds the graph, the manifest and a golden input with its output; a firmware folder
-    holds model_data.c and .h, golden.h and a README with flash, arena and multiply-accumulates.
+    An ONNX file holds the graph, the manifest and a golden input with its output; so does an .esq
+    file, with the integer program in place of the graph. A firmware folder holds model_data.c, its
+    header, golden.h and a README with flash, arena and multiply-accumulates.
     """
     _refuse_other_options(context, target)
     try:
@@ -65,12 +73,15 @@ def command(
         from ..training.config import Recipe
 
         loaded = load_checkpoint(checkpoint)
-        if target == "firmware":
-            _firmware(loaded, out or Path("firmware"), calibration)
-            return
+        out = out or Path(DEFAULT_OUT[target])
         if decoding is not None:
             loaded.facts["decoding"] = dict(Recipe.load(decoding).decoding)
-        _onnx(loaded, out or Path("model.onnx"), scheme, chunk)
+        if target == "firmware":
+            _firmware(loaded, out, calibration)
+        elif target == "native":
+            _native(loaded, out, chunk, calibration)
+        else:
+            _onnx(loaded, out, scheme, chunk)
     except ImportError as error:
         if isinstance(error, MissingExtraError):
             raise
@@ -80,9 +91,9 @@ def command(
 def _refuse_other_options(context: click.Context, target: str) -> None:
     for name, meant_for in ONLY_FOR.items():
         given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if given and meant_for != target:
+        if given and target not in meant_for:
             option = "quantize" if name == "scheme" else name
-            raise click.UsageError(f"--{option} is only for --target {meant_for}")
+            raise click.UsageError(f"--{option} is only for --target {' or '.join(meant_for)}")
 
 
 def _onnx(loaded: Checkpoint, out: Path, scheme: str, chunk: int) -> None:
@@ -93,6 +104,19 @@ def _onnx(loaded: Checkpoint, out: Path, scheme: str, chunk: int) -> None:
     print(
         f"{manifest.name}: {manifest.parameters:,} parameters, {ops.integer_ops} integer and "
         f"{ops.float_ops} float matrix products, {out.stat().st_size:,} bytes",
+        file=sys.stderr,
+    )
+    print(out)
+
+
+def _native(loaded: Checkpoint, out: Path, chunk: int, calibration: tuple[Path, ...]) -> None:
+    from edgeseq_export.native import export_native
+
+    manifest = export_native(loaded, out, chunk, calibration)
+    print(
+        f"{manifest.name}: {manifest.parameters:,} parameters, "
+        f"{manifest.quantization.integer_ops} integer matrix products, "
+        f"{out.stat().st_size:,} bytes",
         file=sys.stderr,
     )
     print(out)

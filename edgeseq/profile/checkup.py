@@ -108,6 +108,19 @@ def check_packages(
             yield Finding("packages", "good", f"{name} {_version(name)}")
 
 
+def check_engine() -> Iterator[Finding]:
+    """Whether this installation has the compiled engine, which .esq files need."""
+    from ..runtime import engine
+
+    try:
+        name = engine.kernels()
+    except EdgeseqError as error:
+        words, _, advice = str(error).partition("; ")
+        yield Finding("engine", "warn", words, advice)
+    else:
+        yield Finding("engine", "good", f"native engine with {name} kernels")
+
+
 def check_microphone(sound: Path = SOUND) -> Iterator[Finding]:
     """PortAudio, its devices, and whether the default one opens."""
     # Imported here: a check of the machine must run where a part of it is broken.
@@ -213,6 +226,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_python,
     check_packages,
     check_models,
+    check_engine,
     check_microphone,
     check_processor,
     check_memory,

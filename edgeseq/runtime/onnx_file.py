@@ -7,20 +7,12 @@ instead of a parser's.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from ..errors import ManifestError
-from ..manifest import KEY, Manifest
+from ..manifest import KEY, MOST_MANIFEST_BYTES
 
-__all__ = ["read_manifest"]
-
-LFS_START = b"version https://git-lfs"
-
-MOST_BYTES = 512 * 2**20
-MOST_MANIFEST_BYTES = 16 * 2**20
-"""Larger files are refused before they are read: the largest bundled model has 0.7 MB."""
+__all__ = ["manifest_text"]
 
 # Field numbers of onnx.proto (ONNX 1.x; they never change).
 MODEL_GRAPH, MODEL_METADATA, MODEL_FUNCTION = 7, 14, 25
@@ -42,10 +34,12 @@ class _RefusedError(Exception):
     pass
 
 
-def read_manifest(path: str | os.PathLike[str]) -> Manifest:
-    """The manifest of the model file at `path`; ManifestError says in a line what is wrong."""
-    where = os.fspath(path)
-    data = memoryview(_read_file(Path(path), where))
+def manifest_text(data: memoryview, where: str) -> str:
+    """The manifest that lies in the bytes of an ONNX file; `where` leads every message.
+
+    Raises:
+        ManifestError: damaged, not of edgeseq, or holding what a model of ours never holds.
+    """
     try:
         text = _scan(data)
     except _DamagedError as error:
@@ -59,30 +53,7 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
             f"{where}: has no metadata {KEY!r}, so it was not exported by edgeseq; make one with: "
             "edgeseq export"
         )
-    return Manifest.from_json(text, where)
-
-
-def _read_file(path: Path, where: str) -> bytes:
-    if path.is_dir():
-        raise ManifestError(f"{where}: is a directory, must be an .onnx file")
-    if not path.exists():
-        raise ManifestError(f"{where}: no such model file")
-    if path.suffix.lower() != ".onnx":
-        raise ManifestError(f"{where}: a model file must end in .onnx, not {path.suffix!r}")
-    try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise ManifestError(f"{where}: has {size:,} bytes; at most {MOST_BYTES:,} are allowed")
-        data = path.read_bytes()
-    except OSError as error:
-        raise ManifestError(f"{where}: cannot be read: {error.strerror}") from None
-    if not data:
-        raise ManifestError(f"{where}: is empty; fetch or export it again")
-    if data.startswith(LFS_START):
-        raise ManifestError(
-            f"{where}: is a Git LFS pointer, not the model itself; run: git lfs pull"
-        )
-    return data
+    return text
 
 
 def _scan(data: memoryview) -> str | None:

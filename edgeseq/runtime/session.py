@@ -13,11 +13,11 @@ from ..errors import ConfigError
 from ..manifest import GoldenTensor, Manifest
 from ..spec import State
 from .backend import Array, Backend, Stepper
-from .onnx_file import read_manifest
+from .model_file import BACKEND_OF, read_model
 
 __all__ = ["BACKENDS", "Session", "golden_arrays"]
 
-BACKENDS = ("auto", "onnx")
+BACKENDS = ("auto", *BACKEND_OF.values())
 
 
 class Session:
@@ -35,21 +35,34 @@ class Session:
         """Load the file; ManifestError says in one line why it cannot be used.
 
         Args:
-            path: an .onnx file exported by edgeseq.
-            backend: "auto" takes the best one installed; "onnx" is onnxruntime.
-            threads: threads of one step; small models are fastest with 1.
+            path: a file exported by edgeseq.
+            backend: "auto" takes the one that the file is made for: "onnx" (onnxruntime) for .onnx,
+                "native" (the compiled C engine) for .esq.
+            threads: threads of one step in onnxruntime, the engine always takes one; small models
+                are fastest with 1.
+
+        Raises:
+            ManifestError: the file is missing, damaged, or not of this version.
+            ConfigError: a backend that is unknown, not installed, or not for this file.
         """
         if backend not in BACKENDS:
             raise ConfigError(f"backend is {backend!r}, must be one of {', '.join(BACKENDS)}")
         if threads < 1:
             raise ConfigError(f"threads is {threads}, must be at least 1")
         self.path = os.fspath(path)
-        self.manifest: Manifest = read_manifest(path)
+        self.backend = _backend_for(self.path, backend)
+        self.manifest: Manifest
+        self.manifest, program = read_model(path)
+        self._backend: Backend
         # Imported here: onnxruntime takes longer to load than everything else together.
-        from .onnx import OnnxBackend
+        if self.backend == "native":
+            from .native import NativeBackend
 
-        self._backend: Backend = OnnxBackend(self.path, self.manifest, threads)
-        self.backend = "onnx"
+            self._backend = NativeBackend(self.path, self.manifest, program)
+        else:
+            from .onnx import OnnxBackend
+
+            self._backend = OnnxBackend(self.path, self.manifest, threads)
         self.digest = self.manifest.digest
 
     def initial_state(self) -> State:
@@ -70,6 +83,18 @@ class Session:
         stepper, chunk = self.stepper(), self.manifest.timing.chunk
         steps = [stepper.step(x[:, i : i + chunk]).copy() for i in range(0, x.shape[1], chunk)]
         return float(np.max(np.abs(np.subtract(np.concatenate(steps, axis=1), y))))
+
+
+def _backend_for(path: str, wanted: str) -> str:
+    """The backend of a file; ConfigError when another one is wanted."""
+    suffix = os.path.splitext(path)[1].lower()
+    own = BACKEND_OF.get(suffix, "onnx")
+    if wanted in ("auto", own) or suffix not in BACKEND_OF:
+        return own
+    raise ConfigError(
+        f"{path}: backend {wanted!r} does not run {suffix} files, {own!r} does; export the "
+        f"checkpoint with --target {wanted}"
+    )
 
 
 def golden_arrays(manifest: Manifest) -> tuple[Array, Array]:

@@ -25,13 +25,15 @@ from edgeseq.manifest import (
     Quantization,
     config_digest,
 )
-from edgeseq.spec import State, TensorSpec
+from edgeseq.spec import State, StateSpec, TensorSpec
 from edgeseq.training.checkpoint import Checkpoint
 
 from .graph import INPUT, NEXT_STATE, OUTPUT, STATE, export_graph
 from .quantize import count_ops, narrow_filters, quantize
 
-__all__ = ["export", "run_steps"]
+__all__ = [
+    "export", "golden_input", "make_golden", "make_manifest", "run_steps", "write_whole",
+]  # fmt: skip
 
 GOLDEN_STEPS = 4
 GOLDEN_SEED = 20
@@ -86,17 +88,30 @@ def export(checkpoint: Checkpoint, path: Path, scheme: str = "int8", chunk: int 
     graph = export_graph(checkpoint.model, chunk)
     narrow_filters(graph, scheme)
     graph = quantize(graph, scheme)
-    manifest = _manifest(checkpoint, graph, scheme, chunk)
+    ops, model = count_ops(graph), checkpoint.model
+    quantization = Quantization(
+        scheme, ops.integer, ops.float_weights + ops.activations, ops.weight_bytes
+    )
+    x = golden_input(model.timing.sample_rate is None, model.input_dim, chunk)
+    y, _ = run_steps(graph, x, model.state_spec.zeros(1))
+    tolerance = INT8_TOLERANCE if scheme == "int8" else FLOAT_TOLERANCE
+    golden = make_golden(np.concatenate(list(x), axis=1), y, tolerance)
+    manifest = make_manifest(checkpoint, chunk, model.state_spec, quantization, golden)
     entry = graph.metadata_props.add()
     entry.key, entry.value = KEY, manifest.to_json()
     onnx.checker.check_model(graph)
+    write_whole(path, graph.SerializeToString(deterministic=True))
+    return manifest
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that appears only when it is complete."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        partial.write_bytes(graph.SerializeToString(deterministic=True))
+        partial.write_bytes(data)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    return manifest
 
 
 def _decoding(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -108,7 +123,22 @@ def _decoding(checkpoint: Checkpoint) -> dict[str, Any]:
     return given
 
 
-def _manifest(checkpoint: Checkpoint, graph: onnx.ModelProto, scheme: str, chunk: int) -> Manifest:
+def make_manifest(
+    checkpoint: Checkpoint,
+    chunk: int,
+    state_spec: StateSpec,
+    quantization: Quantization,
+    golden: Golden,
+) -> Manifest:
+    """What a file of a checkpoint says about itself.
+
+    Args:
+        checkpoint: what is exported.
+        chunk: frames that one step takes.
+        state_spec: what the file's program carries from step to step.
+        quantization: how its weights are stored.
+        golden: what it computes (`make_golden`).
+    """
     model, facts = checkpoint.model, checkpoint.facts
     timing = replace(model.timing, chunk=chunk)
     text = timing.sample_rate is None
@@ -117,11 +147,8 @@ def _manifest(checkpoint: Checkpoint, graph: onnx.ModelProto, scheme: str, chunk
         "model": checkpoint.config.as_dict(),
         **{key: facts[key] for key in ("steps", "seed", "figures", "init") if key in facts},
     }
-    ops = count_ops(graph)
     x_shape = (1, chunk, model.input_dim)
     y_shape = (1, chunk // timing.subsampling, model.output_dim)
-    golden_x = golden_input(text, model.input_dim, chunk)
-    golden_y, _ = run_steps(graph, golden_x, model.state_spec.zeros(1))
     return Manifest(
         name=facts["name"],
         family=checkpoint.config.family,
@@ -132,12 +159,10 @@ def _manifest(checkpoint: Checkpoint, graph: onnx.ModelProto, scheme: str, chunk
         batch=1,
         inputs=(TensorSpec(INPUT, x_shape, "int64" if text else "float32"),),
         outputs=(TensorSpec(OUTPUT, y_shape),),
-        state_spec=model.state_spec,
+        state_spec=state_spec,
         parameters=model.parameter_count(),
         macs_per_frame=model.macs_per_frame(),
-        quantization=Quantization(
-            scheme, ops.integer, ops.float_weights + ops.activations, ops.weight_bytes
-        ),
+        quantization=quantization,
         decoding=read_decoding(facts["task"], labels, _decoding(checkpoint)),
         provenance=Provenance(
             edgeseq=__version__,
@@ -147,11 +172,7 @@ def _manifest(checkpoint: Checkpoint, graph: onnx.ModelProto, scheme: str, chunk
             licence=facts["licence"],
             created_by=f"edgeseq {facts['edgeseq']}",
         ),
-        golden=Golden(
-            _golden_tensor(np.concatenate(list(golden_x), axis=1)),
-            _golden_tensor(golden_y),
-            INT8_TOLERANCE if scheme == "int8" else FLOAT_TOLERANCE,
-        ),
+        golden=golden,
     )
 
 
@@ -168,6 +189,11 @@ def golden_input(text: bool, dim: int, chunk: int) -> npt.NDArray[Any]:
     # Sixteen-bit values, so that any runtime can hold the input exactly.
     pcm = (np.round(wave * 32768) / 32768).astype(np.float32)
     return pcm.reshape(steps, 1, chunk, dim)
+
+
+def make_golden(x: npt.NDArray[Any], y: npt.NDArray[np.float32], tolerance: float) -> Golden:
+    """Input and output `[1, frames, ...]` as a file stores them."""
+    return Golden(_golden_tensor(x), _golden_tensor(y), tolerance)
 
 
 def _golden_tensor(values: npt.NDArray[Any]) -> GoldenTensor:

@@ -46,7 +46,8 @@ typedef enum {
 /* ---- The model: const data that `edgeseq export --target firmware` writes ---- */
 
 /* y = saturate((weight x + bias) * multiplier / 2^shift), rounded half up.
- * weight int8 [rows][stride], columns from `cols` on are zero; stride is a multiple of 8. */
+ * weight int8 [rows][stride], columns from `cols` on are zero; stride is `cols` filled up to a
+ * multiple of 8. */
 typedef struct {
     int32_t rows, cols, stride, shift;
     const int8_t *weight;

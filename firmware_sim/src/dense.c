@@ -7,7 +7,10 @@
 es_status es_dense_check(const es_dense *d, int32_t rows, int32_t cols) {
     if (!d->weight || !d->bias || !d->multiplier) return ES_ERR_MODEL;
     if (d->rows != rows || d->cols != cols || rows < 1 || cols < 1) return ES_ERR_MODEL;
-    if (d->stride < cols || d->stride % 8 || d->stride > 32768) return ES_ERR_MODEL;
+    /* Vectors are filled up to a multiple of 8 and no further. */
+    if (d->stride < cols || d->stride - cols > 7 || d->stride % 8 || d->stride > 32768) {
+        return ES_ERR_MODEL;
+    }
     return d->shift >= 1 && d->shift <= 62 ? ES_OK : ES_ERR_MODEL;
 }
 

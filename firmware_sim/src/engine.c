@@ -82,6 +82,7 @@ static es_status make_plan(const es_model *model, arena_plan *plan) {
         width = need.out;
         if (layer->kind != ES_LAYER_HEAD && width > widest) widest = width;
         if (need.scratch > scratch) scratch = need.scratch;
+        if (need.state > SIZE_MAX / 2 - state) return ES_ERR_MODEL;
         state += need.state;
     }
     if (width != model->output_dim) return ES_ERR_MODEL;

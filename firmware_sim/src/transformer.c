@@ -100,6 +100,7 @@ es_status es_transformer_need(const es_transformer *t, es_need *need) {
     for (n = 0; n < t->blocks; n++) {
         if (check_block(t, &t->block[n])) return ES_ERR_MODEL;
     }
+    if ((size_t)t->blocks > SIZE_MAX / 4 / plan_state(t).block) return ES_ERR_MODEL;
     need->state = es_transformer_state(t);
     need->scratch = plan(t).bytes;
     need->in = t->enter.cols;

@@ -49,7 +49,7 @@ def test_options_of_the_other_target_are_refused(saved: Path) -> None:
     assert "--quantize is only for --target onnx" in done.stderr
     done = call("export", saved, "--calibration", __file__)
     assert done.returncode == 2
-    assert "--calibration is only for --target firmware" in done.stderr
+    assert "--calibration is only for --target native or firmware" in done.stderr
 
 
 def test_a_file_that_is_no_checkpoint_is_one_line(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from edgeseq.errors import AudioError, ConfigError, ManifestError
 from edgeseq.manifest import Manifest
-from edgeseq.runtime import Session, onnx_file, read_manifest
+from edgeseq.runtime import Session, model_file, onnx_file, read_manifest
 from edgeseq.sources import WavSource
 from edgeseq.sources.bytestream import ByteStream
 from edgeseq.sources.pcm import MOST_BLOCK_BYTES, block_bytes
@@ -178,7 +178,7 @@ def test_a_file_that_is_too_large_is_not_read(
     path = tmp_path / "m.onnx"
     with path.open("wb") as file:
         # Sparse: it takes no room.
-        file.truncate(onnx_file.MOST_BYTES + 1)
+        file.truncate(model_file.MOST_BYTES + 1)
     began = monotonic()
     with pytest.raises(ManifestError, match="at most 536,870,912 are allowed"):
         read_manifest(path)
