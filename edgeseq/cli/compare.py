@@ -23,6 +23,7 @@ from ..profile.machine import this_machine
 from ..profile.scoring import Interval, WordScore, frame_accuracy, read_labels, score_words
 from ..runtime import read_manifest
 from .choose import Chosen, choose
+from .figures import best_in_bold
 from .lines import visible
 
 Row = dict[str, Any]
@@ -209,7 +210,7 @@ def _print(rows: list[Row], caption: str, file: str, as_json: bool) -> None:
     for words, key, write, less in LINES:
         values = [row[key] for row in rows]
         if any(value is not None for value in values):
-            table.add_row(words, *_cells(values, write, less))
+            table.add_row(words, *best_in_bold(values, write, less))
     console = Console(highlight=False)
     if not console.is_terminal:
         # A file or pipe has no width to keep to.
@@ -225,12 +226,3 @@ def _plain(row: Row) -> object:
         return {"found": value.found, "total": value.total, "false_alarms": value.false_alarms}
     name = "bits_per_byte" if row["task"] == "bytes" else "frame_accuracy"
     return None if value is None else {name: value}
-
-
-def _cells(values: list[Any], write: Callable[[Any], str], less: bool) -> list[Text]:
-    known = [value for value in values if value is not None]
-    best = min(known) if less and len(set(known)) > 1 else None
-    return [
-        Text("-" if v is None else write(v), style="bold" if v is not None and v == best else "")
-        for v in values
-    ]
