@@ -12,7 +12,7 @@ from rich.text import Text
 from ..profile.labels import ROWS, metric_words, run_names
 from .lines import visible
 
-__all__ = ["best_in_bold", "print_runs"]
+__all__ = ["best_in_bold", "print_growth", "print_runs"]
 
 ACROSS = 5
 """Runs beside each other in one table; more would not fit into a terminal."""
@@ -20,10 +20,7 @@ ACROSS = 5
 
 def print_runs(runs: Sequence[Mapping[str, Any]]) -> None:
     """A row for each property, a column for each run, the best in bold."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        # A file or pipe has no width to keep to.
-        console.width = 1000
+    console = _console()
     names = run_names(runs)
     for at in range(0, len(runs), ACROSS):
         table = Table()
@@ -37,6 +34,32 @@ def print_runs(runs: Sequence[Mapping[str, Any]]) -> None:
             if any(value is not None for value in values):
                 table.add_row(words, *best_in_bold(values, write, less))
         console.print(table)
+
+
+def print_growth(row: Mapping[str, Any]) -> None:
+    """A line for each point of a row of --growth."""
+    table = Table(title=Text(visible(row["name"])), title_justify="left")
+    for head in ("steps", "step p50 (µs)", "step p99 (µs)", "state bytes", "RSS growth (KiB)"):
+        table.add_column(head, justify="right")
+    for point in row["points"]:
+        table.add_row(
+            f"{point['steps']:,}",
+            f"{point['step_p50_us']:,.1f}",
+            f"{point['step_p99_us']:,.1f}",
+            f"{point['state_bytes']:,}",
+            f"{point['rss_grown_bytes'] / 1024:,.0f}",
+        )
+    _console().print(table)
+    if row["note"]:
+        print(visible(row["note"]))
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        # A file or pipe has no width to keep to.
+        console.width = 1000
+    return console
 
 
 def best_in_bold(values: Sequence[Any], write: Callable[[Any], str], less: bool) -> list[Text]:

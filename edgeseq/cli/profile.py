@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -12,24 +11,17 @@ import click
 from ..assets import bundled, resolve
 from ..errors import ConfigError
 from ..profile.backends import available
-from ..profile.csvfile import csv_text
 from ..profile.document import Document
+from ..profile.labels import soak_words
 from ..profile.machine import this_machine
 from ..profile.probe import Job, default_input
-from ..profile.report import html
 from ..profile.rounds import Configuration, Profile
 from ..profile.scoring import read_labels
 from .choose import Chosen, choose_any
-from .figures import print_runs
+from .figures import print_growth, print_runs
 from .lines import visible
+from .outputs import parse_outputs, write_outputs
 from .progress import Progress
-
-WRITERS: dict[str, Callable[[Document], str]] = {
-    ".json": lambda document: json.dumps(document, indent=1) + "\n",
-    ".csv": lambda document: csv_text([document]),
-    ".html": html,
-}
-"""What a file holds, by the end of its name."""
 
 SECONDS = 2.0
 
@@ -53,14 +45,30 @@ def parse_backends(
     return tuple(dict.fromkeys(names))
 
 
-def parse_outputs(
-    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> tuple[Path, ...]:
-    """Files whose names end in something that we write."""
-    for value in values:
-        if Path(value).suffix not in WRITERS:
-            raise click.BadParameter(f"{value!r} must end in {', '.join(WRITERS)}")
-    return tuple(map(Path, values))
+def parse_count(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """A number of steps such as 100000 or 1e5, from 1,000 to 10^9."""
+    if value is None:
+        return None
+    try:
+        count = float(value)
+    except ValueError:
+        count = 0.0
+    if not 1000 <= count <= 1e9 or count != int(count):
+        raise click.BadParameter(f"{value!r} is not a number of steps from 1000 to 1e9")
+    return int(count)
+
+
+def parse_duration(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> float | None:
+    """Seconds of 24h, 30m or 90s."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)([hms])", value)
+    seconds = float(found[1]) * {"h": 3600, "m": 60, "s": 1}[found[2]] if found else 0.0
+    if seconds <= 0:
+        raise click.BadParameter(f"{value!r} is not a duration such as 24h, 30m or 90s")
+    return seconds
 
 
 @click.command()
@@ -83,6 +91,14 @@ def parse_outputs(
     "-o", "--output", "outputs", multiple=True, metavar="FILE", callback=parse_outputs,
     help="Write .json, .csv or .html; may be given again.",
 )  # fmt: skip
+@click.option(
+    "--growth", metavar="N", callback=parse_count,
+    help="Also follow one stream from 100 to N steps (1e6 may be written).",
+)  # fmt: skip
+@click.option(
+    "--soak", metavar="DURATION", callback=parse_duration,
+    help="Also stream so long, as fast as the machine can: 24h, 30m, 90s.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="The JSON document on stdout.")
 def command(
     models: tuple[str, ...],
@@ -95,6 +111,8 @@ def command(
     threads: tuple[int, ...],
     backends: tuple[str, ...],
     outputs: tuple[Path, ...],
+    growth: int | None,
+    soak: float | None,
     as_json: bool,
 ) -> None:
     """Measure MODELs on this machine: step times, memory, start, latency by cause, energy.
@@ -109,9 +127,6 @@ def command(
         raise click.UsageError("--steps and --seconds exclude each other; give one")
     if labels is not None and wav is None:
         raise click.UsageError("--labels goes with --wav; the bundled clip has its own")
-    for path in outputs:
-        if not path.resolve().parent.is_dir():
-            raise ConfigError(f"{path}: its folder does not exist; make it first")
     if labels is not None:
         read_labels(labels)
     chosen = choose_any([resolve(name) for name in models] or list(bundled().values()))
@@ -126,6 +141,12 @@ def command(
     progress = Progress()
     try:
         profile.measure(configurations, rounds, progress.tell, lenient)
+        # Long streams of one thread: the other numbers of threads have the same state.
+        single = [c for c in profile.done if c.job.threads == threads[0]]
+        if growth is not None:
+            profile.follow_growth(single, growth, progress.tell)
+        if soak is not None:
+            profile.follow_soak(single, soak, progress.tell)
     finally:
         # After Ctrl-C what has been measured so far is still shown and written.
         progress.end()
@@ -156,8 +177,7 @@ def _jobs(
 
 
 def _write(document: Document, outputs: tuple[Path, ...], as_json: bool) -> None:
-    for path in outputs:
-        path.write_text(WRITERS[path.suffix](document), encoding="utf-8")
+    write_outputs(outputs, document)
     if as_json:
         print(json.dumps(document))
         return
@@ -179,6 +199,11 @@ def _write(document: Document, outputs: tuple[Path, ...], as_json: bool) -> None
         f"{this_machine().sentence()}; median of {rounds} round{'s' if rounds > 1 else ''}, each "
         f"in a fresh process; timing adds {overhead:.2f} µs to a step"
     )
+    for row in document["growth"]:
+        print_growth(row)
+    for row in document["soak"]:
+        told = ", ".join(f"{key} {words}" for key, words in soak_words(row).items())
+        print(f"{visible(row['name'])}: {told}")
     for words in document["warnings"]:
         print(f"warning: {visible(words)}")
     for words in document["notes"]:

@@ -7,7 +7,6 @@ edgeseq.profile.document` writes docs/profile-format.md.
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,14 +22,17 @@ VERSION = 1
 """Raised when a field changes its meaning or goes; a new field may be null in older files."""
 
 MOST_BYTES = 64 * 2**20
+MOST_NUMBER = 1e15
+"""Of either sign; no figure of a profile is larger."""
 
 Document = dict[str, Any]
-Kind = Literal["text", "count", "number", "list", "object"]
+Kind = Literal["text", "count", "number", "flag", "list", "object"]
 
 KINDS: dict[Kind, tuple[type, ...]] = {
     "text": (str,),
     "count": (int,),
     "number": (int, float),
+    "flag": (bool,),
     "list": (list,),
     "object": (dict,),
 }
@@ -152,6 +154,82 @@ BUDGET = (
 )
 
 
+MACHINE = (
+    _same("cpu", "text", "name of the board or of the processor"),
+    _same("board", "text", 'maker\'s name of the board or computer, or ""'),
+    _same("cores", "count", "cores that the process may use"),
+    _same("bits", "count", "word size of Python"),
+    _same("memory_bytes", "count", "memory that the process may use; 0 when unknown"),
+    _same("libraries", "object", "versions by package"),
+)
+
+OPERATOR = (
+    _same("operator", "text", "kind of operator"),
+    _same("calls", "count", "calls in the profiled steps"),
+    _same("share", "number", "of the step time, from 0 to 1"),
+)
+
+WORD = (
+    _same("label", "text", "what was said"),
+    _same("end_s", "number", "labelled end of the word"),
+    _same("event_s", "number", "when its event came out"),
+    _same("delay_ms", "number", "the time between the two"),
+)
+
+ROUND = (
+    _same("step_p50_us", "number", "median step time"),
+    _same("step_p99_us", "number", "step time that one step in a hundred exceeds"),
+    _same("rss_peak_bytes", "number", "most memory"),
+    _same("warnings", "list", "what may have spoilt this round"),
+)
+
+GROWTH = (
+    _same("name", "text", "model and kind"),
+    _same("model", "text", "name of the model"),
+    _same("kind", "text", "bounded cache, recurrent state, full recompute or growing cache"),
+    _same("note", "text", "why the row ends early, or nothing"),
+    _same("points", "list", "after so many steps: see below"),
+)
+
+POINT = (
+    _same("steps", "count", "length of the stream"),
+    _same("step_p50_us", "number", "median time of the steps before"),
+    _same("step_p99_us", "number", "the time that one in a hundred of them exceeds"),
+    _same("state_bytes", "count", "what must be kept for the next step"),
+    _same("rss_grown_bytes", "number", "growth of the process since the first point"),
+)
+
+SOAK = (
+    _same("name", "text", "name of the model"),
+    _same("backend", "text", "what ran it"),
+    _same("interrupted", "flag", "whether it ended early"),
+    _same("stream_seconds", "number", "length of the stream (bytes for text)"),
+    _same("steps", "count", "steps"),
+    _same("wall_s", "number", "how long it took"),
+    _same("rss_growth_bytes", "number", "behind the first minute", True),
+    _same("rss_slope_bytes_per_hour", "number", "straight line through the trace, same part", True),
+    _same("p50_ratio", "number", "median step time, last 24th / first 24th", True),
+    _same("p99_ratio", "number", "the same of the 99th percentile", True),
+    _same("same_events", "flag", "last turn of the input against the first minute's", True),
+    _same("state_difference", "number", "largest difference of any state at their ends", True),
+    _same("same_after_reset", "flag", "whether a reset stream equals a new one, bit for bit"),
+    _same("trace", "list", "[stream seconds, RSS bytes, p50, p99 in microseconds]"),
+)
+
+PAGES = (
+    ("Document", DOCUMENT),
+    ("machine (more keys may follow)", MACHINE),
+    ("runs", RUN),
+    ("runs[].budget", BUDGET),
+    ("runs[].words", WORD),
+    ("runs[].operators", OPERATOR),
+    ("runs[].rounds", ROUND),
+    ("growth", GROWTH),
+    ("growth[].points", POINT),
+    ("soak", SOAK),
+)
+
+
 def read(path: str) -> Document:
     """The document in a file; ConfigError says in one line what is wrong with it."""
     try:
@@ -180,11 +258,50 @@ def check(document: object, where: str) -> None:
             f"{VERSION}; measure again, or use the edgeseq that wrote it"
         )
     _check(found, DOCUMENT, where)
-    for number, run in enumerate(found["runs"]):
-        place = f"{where}: runs[{number}]"
-        _check(run, RUN, place)
+    _check(found["machine"], MACHINE, f"{where}: machine")
+    for name in ("warnings", "notes"):
+        _texts(found[name], f"{where}: {name}")
+    for place, run in _each(found["runs"], RUN, f"{where}: runs"):
         if run["budget"] is not None:
             _check(run["budget"], BUDGET, f"{place}.budget")
+        _each(run["words"], WORD, f"{place}.words")
+        _each(run["operators"], OPERATOR, f"{place}.operators")
+        for inner, turn in _each(run["rounds"], ROUND, f"{place}.rounds"):
+            _texts(turn["warnings"], f"{inner}.warnings")
+        _rows(run["histogram"], 3, f"{place}.histogram")
+        _rows(run["trace"], 4, f"{place}.trace")
+    for place, row in _each(found["growth"], GROWTH, f"{where}: growth"):
+        _each(row["points"], POINT, f"{place}.points")
+    for place, row in _each(found["soak"], SOAK, f"{where}: soak"):
+        _rows(row["trace"], 4, f"{place}.trace")
+
+
+def _each(
+    items: list[Any], fields: Iterable[Field], where: str
+) -> list[tuple[str, dict[str, Any]]]:
+    """Every item with its place, all checked."""
+    named = [(f"{where}[{number}]", item) for number, item in enumerate(items)]
+    for place, item in named:
+        _check(item, fields, place)
+    return named
+
+
+def _texts(items: list[Any], where: str) -> None:
+    if not all(isinstance(item, str) for item in items):
+        raise ConfigError(f"{where}: must hold text only")
+
+
+def _rows(rows: list[Any], width: int, where: str) -> None:
+    for number, row in enumerate(rows):
+        good = isinstance(row, list) and len(row) == width
+        if not good or not all(_is_number(value) and value >= 0 for value in row):
+            raise ConfigError(f"{where}[{number}]: must hold {width} numbers from 0 on")
+
+
+def _is_number(value: Any) -> bool:
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    # False for NaN as well.
+    return good and bool(-MOST_NUMBER <= value <= MOST_NUMBER)
 
 
 def _check(found: object, fields: Iterable[Field], where: str) -> None:
@@ -196,8 +313,12 @@ def _check(found: object, fields: Iterable[Field], where: str) -> None:
         value = found[field.name]
         if value is None and field.optional:
             continue
-        good = isinstance(value, KINDS[field.kind]) and not isinstance(value, bool)
-        if not good or (isinstance(value, float) and not math.isfinite(value)):
+        good = isinstance(value, KINDS[field.kind])
+        if field.kind in ("count", "number"):
+            good = good and _is_number(value)
+        if field.kind == "count":
+            good = good and value >= 0
+        if not good:
             kind = "null" if value is None else repr(value)[:40]
             raise ConfigError(f"{where}.{field.name}: is {kind}, must be a {field.kind}")
 
@@ -215,7 +336,7 @@ def page() -> str:
         "is the median of its rounds unless the table says otherwise. The CSV has a column for "
         "every text, count and number of a run.",
     ]
-    for title, fields in (("Document", DOCUMENT), ("A run", RUN), ("Its budget", BUDGET)):
+    for title, fields in PAGES:
         parts += ["", f"## {title}", "", "| key | type | meaning |", "|---|---|---|"]
         for field in fields:
             kind = f"{field.kind} or null" if field.optional else field.kind

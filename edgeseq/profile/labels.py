@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["ROWS", "Row", "metric_words", "run_names"]
+__all__ = ["ROWS", "Row", "metric_words", "run_names", "soak_words"]
 
 Row = tuple[str, str, Callable[[Any], str], bool]
 """Words, key of the run, how to write its value, and whether less is better."""
@@ -67,6 +67,26 @@ def metric_words(run: Mapping[str, Any]) -> str:
     false = run["false_alarms"]
     tail = "" if false is None else f", {false} false"
     return f"{value:.1%} {run['metric_name']}{tail}"
+
+
+def soak_words(row: Mapping[str, Any]) -> dict[str, str]:
+    """What a long stream showed, by what it is about."""
+
+    def said(value: Any, write: Callable[[Any], str]) -> str:
+        return "-" if value is None else write(value)
+
+    return {
+        "stream time": f"{row['stream_seconds'] / 3600:.2f} h",
+        "steps": f"{row['steps']:,}",
+        "took": f"{row['wall_s']:.1f} s" + (" (interrupted)" if row["interrupted"] else ""),
+        "RSS growth": said(row["rss_growth_bytes"], lambda v: f"{v / 1024:,.0f} KiB"),
+        "RSS slope": said(row["rss_slope_bytes_per_hour"], lambda v: f"{v / 1024:,.1f} KiB/h"),
+        "step p50, end / begin": said(row["p50_ratio"], lambda v: f"{v:.3f}"),
+        "step p99, end / begin": said(row["p99_ratio"], lambda v: f"{v:.3f}"),
+        "events as in minute 1": said(row["same_events"], lambda v: "yes" if v else "no"),
+        "state differs by": said(row["state_difference"], lambda v: f"{v:.3g}"),
+        "after reset as new": "yes" if row["same_after_reset"] else "no",
+    }
 
 
 def run_names(runs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -78,7 +78,7 @@ def scatter(
     spread = [dot.y for dot in dots]
     room = (max(spread) - min(spread)) * 0.25 or max(abs(max(spread)) * 0.05, 0.01)
     up = Axis(min(spread) - room, max(spread) + room, BOTTOM, TOP + 8)
-    largest = max(dot.size for dot in dots)
+    largest = max(dot.size for dot in dots) or 1
     parts = [_frame(across, up, x, y)]
     if len(front) > 1:
         path = " ".join(f"{across.at(dot.x):.1f},{up.at(dot.y):.1f}" for dot in front)
@@ -97,7 +97,7 @@ def histogram(
     bars: Sequence[Sequence[float]], marks: Sequence[tuple[str, float]], colour: int, x: Axis
 ) -> str:
     """Counts as bars (from, to, count) over `x`, the root of the count high, with named marks."""
-    top, bottom = 34, 120
+    top, bottom = 46, 132
     most = max(bar[2] for bar in bars) ** 0.5
     parts = []
     for low, high, count in bars:
@@ -111,8 +111,8 @@ def histogram(
         )
     for number, (name, value) in enumerate(marks):
         place = x.at(value)
-        # Two rows of words, so that near marks can be read.
-        row = 12 if number % 2 == 0 else 25
+        # A row of words for each of three marks, so that near ones can be read.
+        row = 12 + 13 * (number % 3)
         anchor = "end" if place > RIGHT - 40 else "start" if place < LEFT + 30 else "middle"
         parts.append(f'<path class="mark" d="M{place:.1f} {row + 3}V{bottom}"/>')
         parts.append(

@@ -8,7 +8,7 @@ from typing import Any
 
 from .axes import fit
 from .document import Document
-from .labels import ROWS, metric_words, run_names
+from .labels import ROWS, metric_words, run_names, soak_words
 from .pareto import LESS_IS_BETTER, front
 from .pictures import Dot, Line, Part, histogram, lines, scatter, stacked
 from .style import STYLE
@@ -42,7 +42,7 @@ def html(document: Document) -> str:
     runs: list[Run] = document["runs"]
     names = run_names(runs)
     machine = document["machine"]
-    where = machine.get("board") or machine["cpu"]
+    where = machine["board"] or machine["cpu"]
     parts = [
         f"<h1>edgeseq profile</h1><p>{escape(where)} · {escape(document['created'])}</p>",
         _list("Take these figures with care", document["warnings"], "warn"),
@@ -152,6 +152,7 @@ def _histograms(runs: Sequence[Run], names: Sequence[str]) -> str:
     return _grid(
         _figure(histogram(run["histogram"], [(w, run[k]) for w, k in marks], number, x), name)
         for number, (run, name) in enumerate(zip(runs, names, strict=True))
+        if run["histogram"]
     )
 
 
@@ -263,10 +264,10 @@ def _soak(rows: Sequence[Run]) -> str:
         )
         for i, words, s in ((1, "RSS (MiB)", 2**20), (3, "step p99 (µs)", 1))
     ]  # fmt: skip
-    keys = list(rows[0]["words"])
+    told = [soak_words(row) for row in rows]
     table = _table(
         ["", *(row["name"] for row in rows)],
-        [[key, *(str(row["words"].get(key, "-")) for row in rows)] for key in keys],
+        [[key, *(words[key] for words in told)] for key in told[0]],
     )
     return _grid(figures) + table
 
@@ -274,10 +275,12 @@ def _soak(rows: Sequence[Run]) -> str:
 def _facts(document: Document) -> str:
     rows = []
     for name, value in document["machine"].items():
-        if value not in ("", 0, {}):
+        if name == "joined" and isinstance(value, Mapping):
+            rows += [[str(machine), _plain(words)] for machine, words in value.items()]
+        elif value not in ("", 0, {}):
             rows.append([name, _plain(value)])
     for name in document["before"]:
-        pair = [_plain(document[when][name]) for when in ("before", "after")]
+        pair = [_plain(document[when].get(name)) for when in ("before", "after")]
         if any(pair):
             rows.append([name, " → ".join(dict.fromkeys(pair))])
     rows += [[name, _plain(value)] for name, value in document["settings"].items()]

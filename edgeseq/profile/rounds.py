@@ -15,6 +15,7 @@ from typing import Any
 from .. import __version__
 from ..errors import EdgeseqError
 from ..manifest import Manifest
+from . import contrast, growth, soak
 from .condition import Condition, condition_now, warnings_about
 from .document import FORMAT, RUN, VERSION, Document
 from .machine import this_machine
@@ -31,6 +32,9 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 Round = dict[str, Any]
 
+Tell = Callable[[float, float, str], None]
+"""Takes how much is done, how much there is, and what is done now."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Configuration:
@@ -39,6 +43,12 @@ class Configuration:
     name: str
     manifest: Manifest
     job: Job
+
+    @property
+    def words(self) -> str:
+        """All that tells it apart."""
+        many = "s" if self.job.threads > 1 else ""
+        return f"{self.name} on {self.job.backend}, {self.job.threads} thread{many}"
 
 
 @dataclass(slots=True)
@@ -64,7 +74,7 @@ class Profile:
         self,
         configurations: Sequence[Configuration],
         rounds: int,
-        tell: Callable[[int, int, str], None],
+        tell: Tell,
         lenient: Iterable[str] = (),
     ) -> None:
         """Measure in turns, so that a machine that changes hurts all alike.
@@ -81,7 +91,7 @@ class Profile:
             for at, configuration in enumerate(configurations):
                 if configuration in failed:
                     continue
-                words = f"round {turn + 1} of {rounds}: {configuration.name}"
+                words = f"round {turn + 1} of {rounds}: {configuration.words}"
                 tell(turn * len(configurations) + at, total, words)
                 try:
                     self.done.setdefault(configuration, []).append(_measured(configuration))
@@ -91,6 +101,40 @@ class Profile:
                     self.done.pop(configuration, None)
                     failed.add(configuration)
                     self.notes.append(str(error))
+
+    def follow_growth(
+        self, configurations: Sequence[Configuration], steps: int, tell: Tell
+    ) -> None:
+        """Streams of up to `steps` steps, beside what they would cost without a bounded state."""
+        for at, c in enumerate(configurations):
+            words = f"growth to {steps:,} steps: {c.name}"
+            total = len(configurations)
+            tell(at, total, words)
+            watch = _share(tell, at, total, words)
+            self._keep(self.growth, growth.follow_growth(c.name, c.manifest, c.job, steps, watch))
+            if not contrast.torch_is_there():
+                self.notes.append("growth without a bounded state: torch is not installed")
+                continue
+            words = f"growth without a bounded state: {c.name}"
+            tell(at, total, words)
+            watch = _share(tell, at, total, words)
+            for row in contrast.contrast(c.name, c.manifest, c.job.model, steps, watch):
+                self._keep(self.growth, row)
+
+    def follow_soak(
+        self, configurations: Sequence[Configuration], seconds: float, tell: Tell
+    ) -> None:
+        """Long streams, whose end is compared with their first minute."""
+        for at, c in enumerate(configurations):
+            words = f"stream of {seconds:,.0f} s: {c.name}"
+            tell(at, len(configurations), words)
+            watch = _share(tell, at, len(configurations), words)
+            self._keep(self.soak, soak.follow_soak(c.name, c.job, seconds, watch))
+
+    def _keep(self, rows: list[dict[str, Any]], row: dict[str, Any]) -> None:
+        rows.append(row)
+        if row.get("interrupted"):
+            raise KeyboardInterrupt
 
     def document(self) -> Document:
         """What has been measured so far."""
@@ -125,6 +169,11 @@ def _measured(configuration: Configuration) -> Round:
     result = measure_fresh(configuration.job)
     result["warnings"] = warnings_about(before, condition_now(), _own_cpu() - own)
     return result
+
+
+def _share(tell: Tell, at: int, total: int, words: str) -> Callable[[float], None]:
+    """Progress of one among `total` things as progress of all."""
+    return lambda done: tell(at + done, total, words)
 
 
 def _own_cpu() -> float:
