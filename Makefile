@@ -30,6 +30,13 @@ $(VENV)/system.done: $(BIN)/python
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES)
 	touch $@
 
+# Debian calls it chromium, Ubuntu chromium-browser; machines of CI services often bring Chrome.
+$(VENV)/browser.done: $(VENV)/system.done
+	for name in chromium chromium-browser google-chrome; do command -v $$name && exit; done; \
+	  apt-cache show chromium >/dev/null 2>&1 && name="chromium fonts-dejavu-core" || name=chromium-browser; \
+	  $(SUDO) apt-get install -y -qq --no-install-recommends $$name
+	touch $@
+
 demo: $(VENV)/runtime.done
 	$(BIN)/edgeseq stream --wav edgeseq/assets/clips/words.wav
 	$(BIN)/edgeseq compare --wav edgeseq/assets/clips/words.wav --labels edgeseq/assets/clips/words.tsv
@@ -42,7 +49,7 @@ lint: $(VENV)/dev.done
 fast: $(VENV)/dev.done
 	$(BIN)/pytest -q
 
-test: lint $(VENV)/system.done
+test: lint $(VENV)/system.done $(VENV)/browser.done
 	$(BIN)/pytest -q -m ''
 
 clean:
