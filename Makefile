@@ -38,6 +38,13 @@ $(VENV)/engine.done: $(VENV)/dev.done $(VENV)/system.done $(ENGINE)
 	$(BIN)/python firmware_sim/host/build.py
 	touch $@
 
+# Debian calls it chromium, Ubuntu chromium-browser; machines of CI services often bring Chrome.
+$(VENV)/browser.done: $(VENV)/system.done
+	for name in chromium chromium-browser google-chrome; do command -v $$name && exit; done; \
+	  apt-cache show chromium >/dev/null 2>&1 && name="chromium fonts-dejavu-core" || name=chromium-browser; \
+	  $(SUDO) apt-get install -y -qq --no-install-recommends $$name
+	touch $@
+
 demo: $(VENV)/runtime.done
 	$(BIN)/edgeseq stream --wav edgeseq/assets/clips/words.wav
 	$(BIN)/edgeseq compare --wav edgeseq/assets/clips/words.wav --labels edgeseq/assets/clips/words.tsv
@@ -50,7 +57,7 @@ lint: $(VENV)/dev.done
 fast: $(VENV)/dev.done
 	$(BIN)/pytest -q
 
-test: lint $(VENV)/engine.done
+test: lint $(VENV)/engine.done $(VENV)/browser.done
 	$(BIN)/pytest -q -m ''
 
 clean:

@@ -14,7 +14,7 @@ from ..errors import ConfigError
 from ..manifest import Manifest
 from ..runtime import read_manifest
 
-__all__ = ["Chosen", "choose", "parse_thresholds", "thresholds_for"]
+__all__ = ["Chosen", "choose", "choose_any", "parse_thresholds", "thresholds_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +37,31 @@ def choose(names: Sequence[str], text: bool, files: Iterable[Path] | None = None
 
     ConfigError when one of them takes text where the input is audio, or the other way round.
     """
-    paths = [resolve(name) for name in names] or list(files or default(text))
+    chosen = choose_any([resolve(name) for name in names] or list(files or default(text)))
+    for model in chosen:
+        if (model.manifest.input == "bytes") != text:
+            takes, given = ("text", "audio") if not text else ("audio", "text")
+            option = "--text" if not text else "--mic, --wav or --stdin"
+            raise ConfigError(
+                f"{model.path}: this is a {model.manifest.task} model, which takes {takes}, but "
+                f"the input is {given}; use {option}, or another model"
+            )
+    return chosen
+
+
+def choose_any(paths: Sequence[Path]) -> list[Chosen]:
+    """The models in `paths`, whatever they take; ConfigError when one is there twice."""
     double = sorted({str(path) for path in paths if paths.count(path) > 1})
     if double:
         raise ConfigError(f"{', '.join(double)}: given twice; name each model once")
     manifests = [read_manifest(path) for path in paths]
-    for path, manifest in zip(paths, manifests, strict=True):
-        if (manifest.input == "bytes") != text:
-            takes, given = ("text", "audio") if not text else ("audio", "text")
-            option = "--text" if not text else "--mic, --wav or --stdin"
-            raise ConfigError(
-                f"{path}: this is a {manifest.task} model, which takes {takes}, but the input is "
-                f"{given}; use {option}, or another model"
-            )
     return [
         Chosen(name, path, manifest)
         for name, path, manifest in zip(_names(paths, manifests), paths, manifests, strict=True)
     ]
 
 
-def _names(paths: list[Path], manifests: list[Manifest]) -> list[str]:
+def _names(paths: Sequence[Path], manifests: list[Manifest]) -> list[str]:
     """The shortest kind of name that tells all models apart."""
     for names in ([m.name for m in manifests], [p.stem for p in paths]):
         if len(set(names)) == len(names):

@@ -23,7 +23,10 @@ from ..profile.machine import this_machine
 from ..profile.scoring import Interval, WordScore, frame_accuracy, read_labels, score_words
 from ..runtime import read_manifest
 from .choose import Chosen, choose
+from .figures import best_in_bold
+from .join import compare_files
 from .lines import visible
+from .outputs import parse_outputs
 
 Row = dict[str, Any]
 
@@ -35,6 +38,11 @@ Row = dict[str, Any]
 @click.option("--labels", metavar="TSV", help="What is right: start, end (seconds) and label.")
 @click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option(
+    "-o", "--output", "outputs", multiple=True, metavar="FILE", callback=parse_outputs,
+    help="With .json files: write .json, .csv or .html; may be given again.",
+)  # fmt: skip
+@click.option("--mix", is_flag=True, help="With .json files: join even what cannot be compared.")
 def command(
     models: tuple[str, ...],
     wav: str | None,
@@ -42,8 +50,13 @@ def command(
     labels: str | None,
     rounds: int,
     as_json: bool,
+    outputs: tuple[Path, ...],
+    mix: bool,
 ) -> None:
     """Run MODELs over the same input, each in fresh processes, and print one table.
+
+    Or join files that `edgeseq profile -o` wrote, on one machine or on several: edgeseq compare
+    A.json B.json. Files that hold another model or another input under the same name are refused.
 
     MODEL is a file or the name of a bundled model; without any, all bundled ones of the input's
     kind. Times and memory are medians over the rounds, in which the models take turns.
@@ -51,6 +64,9 @@ def command(
     With --labels, keyword models are scored by words found (until 0.75 s after the end of the
     word) and false alarms, speech detectors by the share of 10 ms frames that are right.
     """
+    if _are_profiles(models, wav, text, labels, outputs, mix):
+        compare_files(models, outputs, mix, as_json)
+        return
     if (wav is None) == (text is None):
         raise click.UsageError("give one input: --wav FILE or --text FILE")
     if text is not None and labels is not None:
@@ -75,6 +91,28 @@ def command(
             ]
             caption = _caption(rows, min(len(runs) for runs in done.values()))
             _print(rows, caption, file, as_json)
+
+
+def _are_profiles(
+    models: tuple[str, ...],
+    wav: str | None,
+    text: str | None,
+    labels: str | None,
+    outputs: tuple[Path, ...],
+    mix: bool,
+) -> bool:
+    """Whether the arguments are files of `edgeseq profile`; a usage error for a mixture."""
+    profiles = [name for name in models if name.lower().endswith(".json")]
+    if not profiles:
+        if outputs or mix:
+            raise click.UsageError("-o and --mix go with .json files of edgeseq profile")
+        return False
+    if len(profiles) < len(models):
+        other = next(name for name in models if name not in profiles)
+        raise click.UsageError(f"{other} is no .json file; give models or profiles, not both")
+    if (wav, text, labels) != (None, None, None):
+        raise click.UsageError("--wav, --text and --labels go with models, not with .json files")
+    return True
 
 
 @contextmanager
@@ -209,7 +247,7 @@ def _print(rows: list[Row], caption: str, file: str, as_json: bool) -> None:
     for words, key, write, less in LINES:
         values = [row[key] for row in rows]
         if any(value is not None for value in values):
-            table.add_row(words, *_cells(values, write, less))
+            table.add_row(words, *best_in_bold(values, write, less))
     console = Console(highlight=False)
     if not console.is_terminal:
         # A file or pipe has no width to keep to.
@@ -225,12 +263,3 @@ def _plain(row: Row) -> object:
         return {"found": value.found, "total": value.total, "false_alarms": value.false_alarms}
     name = "bits_per_byte" if row["task"] == "bytes" else "frame_accuracy"
     return None if value is None else {name: value}
-
-
-def _cells(values: list[Any], write: Callable[[Any], str], less: bool) -> list[Text]:
-    known = [value for value in values if value is not None]
-    best = min(known) if less and len(set(known)) > 1 else None
-    return [
-        Text("-" if v is None else write(v), style="bold" if v is not None and v == best else "")
-        for v in values
-    ]

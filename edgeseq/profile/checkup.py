@@ -15,6 +15,7 @@ from typing import Literal
 
 from ..assets import bundled
 from ..errors import EdgeseqError, MissingExtraError
+from .condition import DYNAMIC_DRIVERS
 
 __all__ = ["CHECKS", "Finding", "check_up"]
 
@@ -40,9 +41,6 @@ FAST = {
 CPU = Path("/sys/devices/system/cpu/cpu0/cpufreq")
 CPUINFO = Path("/proc/cpuinfo")
 SOUND = Path("/dev/snd")
-
-DYNAMIC_DRIVERS = ("intel_pstate", "amd-pstate", "amd-pstate-epp", "amd_pstate")
-"""Their governor `powersave` still raises the clock under load."""
 
 
 @dataclass(frozen=True, slots=True)

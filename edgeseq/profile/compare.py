@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from types import FrameType
-from typing import Any
 
 from ..errors import ConfigError, EdgeseqError
 from ..events import Event, Gap, Keyword, Speech
+from .process import run_module
 
 __all__ = ["Measured", "combine", "measure"]
-
-PACKAGES = Path(__file__).parents[2]
-"""The folder that this package lies in, which the fresh process must find as well."""
 
 EVENTS: dict[str, type[Event]] = {"Keyword": Keyword, "Speech": Speech, "Gap": Gap}
 
@@ -55,62 +45,10 @@ class Measured:
 
 def measure(model: Path, kind: str, file: str) -> Measured:
     """Run `model` over `file`, of kind "wav" or "text", in a process of its own."""
-    paths = [str(PACKAGES), os.environ.get("PYTHONPATH", "")]
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
-    # -P: a file in the current folder that is called like a module must not be taken for it.
-    command = [sys.executable, "-P", "-m", "edgeseq.profile.worker", str(model), kind, file]
-    code, written, said = _run(command, env)
-    try:
-        result: dict[str, Any] = json.loads(written)
-    except ValueError:
-        last = said.strip().splitlines()[-1:] or ["no message"]
-        raise EdgeseqError(f"{model}: its process ended with {code}: {last[0]}") from None
-    if "error" in result:
-        raise EdgeseqError(result["error"])
+    arguments = [str(model), kind, file]
+    result = run_module("edgeseq.profile.worker", arguments, str(model))
     events = tuple(EVENTS[e["kind"]](**e["values"]) for e in result.pop("events"))
     return Measured(events=events, **result)
-
-
-def _run(command: list[str], env: dict[str, str]) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr; however this ends, the process has ended as well."""
-    pipe = subprocess.PIPE
-    with ExitStack() as stack:
-        # subprocess.run would lose a process that Ctrl-C hits while it is being started.
-        with _signals_held():
-            process = stack.enter_context(
-                subprocess.Popen(
-                    command, env=env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe,
-                    encoding="utf-8",
-                )
-            )  # fmt: skip
-            # After Ctrl-C, Popen itself would neither end the process nor wait for its end.
-            stack.callback(process.wait)
-            stack.callback(process.kill)
-        written, said = process.communicate()
-    return process.returncode, written, said
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """SIGINT and SIGTERM act only at the end of this block."""
-    held: list[int] = []
-
-    def hold(number: int, frame: FrameType | None) -> None:
-        held.append(number)
-
-    # One that is ignored stays so, here and in the new process.
-    before: dict[int, Any] = {
-        number: signal.signal(number, hold)
-        for number in (signal.SIGINT, signal.SIGTERM)
-        if signal.getsignal(number) not in (signal.SIG_IGN, None)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    for number in held:
-        signal.raise_signal(number)
 
 
 def combine(rounds: Sequence[Measured]) -> Measured:

@@ -1,17 +1,32 @@
-"""Small facts about the machine, for the caption of a measurement."""
+"""What a machine is: board, processor, memory, system, versions. What it does: condition.py."""
 
 from __future__ import annotations
 
 import os
 import platform
-from dataclasses import asdict, dataclass
+import struct
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["Machine", "this_machine"]
+__all__ = ["Machine", "read_text", "this_machine"]
 
-BOARD = Path("/proc/device-tree/model")
-CPUINFO = Path("/proc/cpuinfo")
+ROOT = Path("/")
+
+LIBRARIES = ("edgeseq", "numpy", "onnxruntime", "soxr")
+
+ARM_CORES = {
+    "0xb76": "ARM1176", "0xc07": "Cortex-A7", "0xc08": "Cortex-A8", "0xc09": "Cortex-A9",
+    "0xc0f": "Cortex-A15", "0xd03": "Cortex-A53", "0xd04": "Cortex-A35", "0xd05": "Cortex-A55",
+    "0xd07": "Cortex-A57", "0xd08": "Cortex-A72", "0xd09": "Cortex-A73", "0xd0a": "Cortex-A75",
+    "0xd0b": "Cortex-A76", "0xd0c": "Neoverse-N1", "0xd0d": "Cortex-A77", "0xd40": "Neoverse-V1",
+    "0xd41": "Cortex-A78", "0xd44": "Cortex-X1", "0xd46": "Cortex-A510", "0xd47": "Cortex-A710",
+    "0xd49": "Neoverse-N2", "0xd4f": "Neoverse-V2",
+}  # fmt: skip
+"""`CPU part` of /proc/cpuinfo (Arm's MIDR register): 64-bit kernels give no name."""
+
+UNSAID = ("", "to be filled by o.e.m.", "default string", "system product name", "none")
+"""What makers of PCs leave in the fields for the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +39,14 @@ class Machine:
         system: operating system and architecture.
         python: version of Python.
         onnxruntime: version of onnxruntime, or "not installed".
+        board: maker's name of the board or computer, or "".
+        soc: system on a chip, such as bcm2711, or "".
+        core: name of a processor core, or "".
+        bits: word size of Python: 32 on a 32-bit system even where the kernel has 64.
+        kernel: release and architecture of the kernel.
+        memory_bytes: all memory that this process may use; 0 when unknown.
+        container: docker, podman or another container; "" outside of one.
+        libraries: versions by package name.
     """
 
     cpu: str
@@ -31,33 +54,91 @@ class Machine:
     system: str
     python: str
     onnxruntime: str
+    board: str = ""
+    soc: str = ""
+    core: str = ""
+    bits: int = 64
+    kernel: str = ""
+    memory_bytes: int = 0
+    container: str = ""
+    libraries: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, object]:
         """Plain values by name."""
         return asdict(self)
 
     def sentence(self) -> str:
-        """All of it in one line."""
+        """The most important of it in one line."""
         return (
             f"{self.cpu}, {self.cores} core{'s' if self.cores > 1 else ''}, {self.system}, "
             f"Python {self.python}, onnxruntime {self.onnxruntime}"
         )
 
 
-def this_machine() -> Machine:
-    """Facts about the machine that this runs on."""
-    return Machine(_cpu(), _cores(), _system(), platform.python_version(), _version("onnxruntime"))
+def this_machine(root: Path = ROOT) -> Machine:
+    """Facts about the machine that this runs on; `root` is where /proc and /sys lie."""
+    board, core = _board(root), _core(root)
+    return Machine(
+        cpu=_cpu(root, board, core),
+        cores=_cores(),
+        system=_system(),
+        python=platform.python_version(),
+        onnxruntime=_version("onnxruntime"),
+        board=board,
+        soc=_soc(root),
+        core=core,
+        bits=8 * struct.calcsize("P"),
+        kernel=f"{platform.system()} {platform.release()} {platform.machine()}",
+        memory_bytes=_memory(root),
+        container=_container(root),
+        libraries={name: _version(name) for name in LIBRARIES},
+    )
 
 
-def _cpu() -> str:
-    if BOARD.exists():
-        return BOARD.read_text().strip("\0\n ")
-    if CPUINFO.exists():
-        for line in CPUINFO.read_text(errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() in ("model name", "Model") and value.strip():
-                return " ".join(value.split())
-    return platform.processor() or platform.machine() or "unknown processor"
+def read_text(path: Path) -> str:
+    """What a file of /proc or /sys says, without NUL bytes and blanks at its ends, or ""."""
+    try:
+        return path.read_text(errors="replace").strip("\0\n ")
+    except OSError:
+        return ""
+
+
+def _board(root: Path) -> str:
+    # The device tree names boards such as a Raspberry Pi; PCs have DMI.
+    if model := read_text(root / "proc/device-tree/model"):
+        return model
+    dmi = root / "sys/devices/virtual/dmi/id"
+    names = [read_text(dmi / name) for name in ("sys_vendor", "product_name")]
+    return " ".join(name for name in names if name.lower() not in UNSAID)
+
+
+def _soc(root: Path) -> str:
+    # From the most special to the most general: raspberrypi,4-model-b then brcm,bcm2711.
+    compatible = read_text(root / "proc/device-tree/compatible").split("\0")
+    last = compatible[-1].rpartition(",")[2]
+    return last or read_text(root / "sys/devices/soc0/soc_id")
+
+
+def _cpuinfo(root: Path) -> dict[str, str]:
+    """The first value of each key."""
+    values: dict[str, str] = {}
+    for line in read_text(root / "proc/cpuinfo").splitlines():
+        key, _, value = line.partition(":")
+        if value.strip():
+            values.setdefault(key.strip(), " ".join(value.split()))
+    return values
+
+
+def _core(root: Path) -> str:
+    info = _cpuinfo(root)
+    return ARM_CORES.get(info.get("CPU part", ""), info.get("model name", ""))
+
+
+def _cpu(root: Path, board: str, core: str) -> str:
+    if (root / "proc/device-tree/model").exists():
+        return board
+    named = core or _cpuinfo(root).get("Model", "")
+    return named or platform.processor() or platform.machine() or "unknown processor"
 
 
 def _cores() -> int:
@@ -65,6 +146,30 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _memory(root: Path) -> int:
+    total = 0
+    for line in read_text(root / "proc/meminfo").splitlines():
+        if line.startswith("MemTotal:"):
+            total = int(line.split()[1]) * 1024
+    # cgroup 2, then 1; "max" and 2^63 both mean no limit.
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        limit = read_text(root / "sys/fs/cgroup" / name)
+        if limit.isdecimal():
+            total = min(total, int(limit)) if total else int(limit)
+    return total
+
+
+def _container(root: Path) -> str:
+    if (root / ".dockerenv").exists():
+        return "docker"
+    if (root / "run/.containerenv").exists():
+        return "podman"
+    named = read_text(root / "run/systemd/container")
+    return named or next(
+        (k for k in ("kubepods", "docker", "lxc") if k in read_text(root / "proc/1/cgroup")), ""
+    )
 
 
 def _system() -> str:

@@ -12,7 +12,14 @@ import numpy as np
 from ..errors import ConfigError
 from ..events import Event, Keyword, Speech
 
-__all__ = ["Interval", "WordScore", "frame_accuracy", "read_labels", "score_words"]
+__all__ = [
+    "Interval",
+    "WordScore",
+    "frame_accuracy",
+    "match_words",
+    "read_labels",
+    "score_words",
+]
 
 LATE_SECONDS = 0.75
 """How long after its end a word may still be found."""
@@ -92,17 +99,25 @@ def score_words(
     """
     known = set(words)
     wanted = [interval for interval in truth if interval.label in known]
-    open_ = list(wanted)
-    false_alarms = 0
+    pairs = match_words(events, wanted)
+    found = sum(interval is not None for _, interval in pairs)
+    return WordScore(found, len(wanted), len(pairs) - found)
+
+
+def match_words(
+    events: Iterable[Event], truth: Iterable[Interval]
+) -> list[tuple[Keyword, Interval | None]]:
+    """Every keyword with the interval that it found, or None; by the rule of `score_words`."""
+    open_ = list(truth)
+    pairs: list[tuple[Keyword, Interval | None]] = []
     for event in events:
         if not isinstance(event, Keyword):
             continue
         hit = next((i for i in open_ if _is_hit(event, i)), None)
-        if hit is None:
-            false_alarms += 1
-        else:
+        if hit is not None:
             open_.remove(hit)
-    return WordScore(len(wanted) - len(open_), len(wanted), false_alarms)
+        pairs.append((event, hit))
+    return pairs
 
 
 def _is_hit(event: Keyword, interval: Interval) -> bool:

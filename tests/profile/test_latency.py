@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeseq.profile.latency import StepClock
+from edgeseq.profile.latency import StepClock, time_steps
 
 
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=300), st.floats(0.0, 1.0))
@@ -46,3 +47,34 @@ def test_memory_is_constant_and_any_time_is_taken() -> None:
     clock.reset()
     assert clock.steps == 0
     assert clock.p99_ms == clock.max_ms == clock.total_s == 0
+
+
+@given(st.lists(st.integers(0, 2**45), max_size=300), st.integers(0, 300))
+def test_many_at_once_equal_one_by_one(times: list[int], cut: int) -> None:
+    one, whole, rest = StepClock(), StepClock(), StepClock()
+    for ns in times:
+        one.record(ns)
+    whole.record_all(np.array(times[:cut], np.int64))
+    rest.record_all(np.array(times[cut:], np.int64))
+    whole.merge(rest)
+    assert pickle.dumps(whole) == pickle.dumps(one)
+
+
+@given(st.lists(st.integers(0, 2**39), min_size=1, max_size=100))
+def test_bars_hold_every_step_between_their_edges(times: list[int]) -> None:
+    clock = StepClock()
+    clock.record_all(np.array(times, np.int64))
+    bars = clock.histogram_us()
+    assert sum(count for *_, count in bars) == len(times)
+    assert all(a[1] <= b[0] for a, b in pairwise(bars))
+    for low, high, count in bars:
+        assert sum(low * 1000 <= ns < high * 1000 for ns in times) == count
+
+
+def test_each_input_is_stepped_once_and_timed() -> None:
+    seen: list[int] = []
+    times = time_steps(seen.append, range(1000))
+    assert seen == list(range(1000))
+    assert times.shape == (1000,)
+    assert times.dtype == np.int64
+    assert (times >= 0).all()

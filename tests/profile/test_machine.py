@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 
 from edgeseq.profile.machine import this_machine
@@ -11,8 +13,11 @@ from edgeseq.profile.memory import current_rss, peak_rss
 def test_the_sentence_holds_every_fact() -> None:
     machine = this_machine()
     sentence = machine.sentence()
-    for value in machine.as_dict().values():
-        assert str(value) in sentence
+    for name in ("cpu", "cores", "system", "python", "onnxruntime"):
+        assert str(machine.as_dict()[name]) in sentence
+    assert machine.bits == 8 * struct.calcsize("P")
+    assert machine.memory_bytes > 2**20
+    assert machine.libraries["numpy"] == np.__version__
     assert machine.cores >= 1
     assert machine.cpu
     assert machine.onnxruntime != "not installed"
