@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..manifest import Manifest
+from ..runtime import read_manifest
 from ..runtime.backend import Array
-from ..runtime.onnx_file import read_manifest
 
 __all__ = ["KNOWN", "Known", "Shares", "available", "known"]
 
