@@ -1,8 +1,8 @@
 """Feeds readers with damaged input and counts: python -m benchmarks.fuzz TARGET --seconds N
 
 Targets, seeds and mutations are those of tests/hostile. Every case has a number, from which it can
-be made again (--case N). Cases of `step` and `coded` run in a child, because native code may crash;
-one may take 2 GiB of address space and 20 s. Exit code 1 when there was a finding.
+be made again (--case N). Cases of `step`, `coded` and `native` run in a child, because C code may
+crash; one may take 2 GiB of address space and 20 s. Exit code 1 when there was a finding.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ import warnings
 
 from tests.hostile.targets import TARGETS, Target, one_line
 
-NATIVE = ("step", "coded")
-NATIVE = ("step", "coded")
+NATIVE = ("step", "coded", "native")
 SPACE, SECONDS = 2 * 2**30, 20
 
 

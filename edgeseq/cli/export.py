@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import MissingExtraError
+from ..assets import bundled, resolve
+from ..errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from ..training.checkpoint import Checkpoint
@@ -63,16 +64,18 @@ def command(
 ) -> None:
     """Export CHECKPOINT (model.safetensors of `edgeseq train`) as one step of a stream.
 
+    For the targets native and firmware CHECKPOINT may also be an int8 .onnx file, or the name of a
+    bundled model: its weights are read back.
+
     An ONNX file holds the graph, the manifest and a golden input with its output; so does an .esq
     file, with the integer program in place of the graph. A firmware folder holds model_data.c, its
     header, golden.h and a README with flash, arena and multiply-accumulates.
     """
     _refuse_other_options(context, target)
     try:
-        from ..training.checkpoint import load_checkpoint
         from ..training.config import Recipe
 
-        loaded = load_checkpoint(checkpoint)
+        loaded = _load(checkpoint, target)
         out = out or Path(DEFAULT_OUT[target])
         if decoding is not None:
             loaded.facts["decoding"] = dict(Recipe.load(decoding).decoding)
@@ -94,6 +97,19 @@ def _refuse_other_options(context: click.Context, target: str) -> None:
         if given and target not in meant_for:
             option = "quantize" if name == "scheme" else name
             raise click.UsageError(f"--{option} is only for --target {' or '.join(meant_for)}")
+
+
+def _load(path: Path, target: str) -> Checkpoint:
+    """The checkpoint, which an int8 ONNX file can stand in for where weights become int8 again."""
+    from ..training.checkpoint import load_checkpoint
+
+    if path.suffix != ".onnx" and str(path) not in bundled():
+        return load_checkpoint(path)
+    if target == "onnx":
+        raise ConfigError(f"{path}: --target onnx needs the checkpoint (model.safetensors)")
+    from edgeseq_export.read_back import read_back
+
+    return read_back(resolve(str(path)))
 
 
 def _onnx(loaded: Checkpoint, out: Path, scheme: str, chunk: int) -> None:

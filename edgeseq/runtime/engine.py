@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from ctypes import POINTER, c_char_p, c_int32, c_size_t, c_void_p
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 from ..errors import ConfigError
 
-__all__ = ["LIBRARY", "EsModel", "build_digest", "kernels", "library", "status_text"]
+__all__ = ["LIBRARY", "EsModel", "build_digest", "fast_step", "kernels", "library", "status_text"]
 
 LIBRARY = Path(__file__).parents[1] / "_engine.abi3.so"
 """Compiled by hatch_build.py when the package is installed, where there is a C compiler."""
@@ -46,7 +48,7 @@ FUNCTIONS = {
     "es_stepper_x": (c_void_p, c_void_p),
     "es_stepper_y": (c_void_p, c_void_p),
     "es_stepper_engine": (c_void_p, c_void_p),
-    "es_stepper_step": (STATUS, c_void_p),
+    "es_stepper_step": (STATUS, c_void_p, c_void_p),
     "es_reset": (STATUS, c_void_p),
     "es_state_size": (STATUS, c_void_p, SIZE),
     "es_save": (STATUS, c_void_p, c_void_p, c_size_t),
@@ -77,6 +79,22 @@ def library() -> ctypes.CDLL:
     except (OSError, AttributeError) as error:
         raise ConfigError(f"the native engine does not load ({error}); {advice}") from None
     return loaded
+
+
+@cache
+def fast_step() -> Callable[[int, object], int] | None:
+    """`step(stepper, x)` of the library as a Python module; None where it was built without one.
+
+    It reads `x` where it lies: 0 when the step was made, 1 when `x` is not an array as the stepper
+    takes it, a negative status otherwise.
+    """
+    library()
+    try:
+        module = import_module("edgeseq._engine")
+    except ImportError:
+        return None
+    step: Callable[[int, object], int] = module.step
+    return step
 
 
 def kernels() -> str:

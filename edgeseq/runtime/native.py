@@ -124,8 +124,9 @@ class NativeStepper:
         )
         self._shape, self._dtype = self._x.shape, self._x.dtype
         self._engine = c_void_p(library.es_stepper_engine(place))
-        # Kept, so that a step calls it without looking it up.
-        self._run, self._place = library.es_stepper_step, place
+        # Kept, so that a step calls them without looking them up.
+        self._fast, self._run = engine.fast_step(), library.es_stepper_step
+        self._place, self._own_x = place.value or 0, c_void_p(library.es_stepper_x(place))
         self._saved = self._state_buffer(size)
 
     def _view(self, address: int, spec: TensorSpec) -> Array:
@@ -154,10 +155,13 @@ class NativeStepper:
 
     def step(self, x: Array) -> npt.NDArray[np.float32]:
         """Logits for the chunk `x`; the array is overwritten by the next step."""
+        if self._fast is not None and not self._fast(self._place, x):
+            return self._y
+        # Any other way to say no is looked at here: a wrong array, or one that must be copied.
         if x.shape != self._shape or x.dtype != self._dtype:
             self._x_spec.check(x)
         self._x[...] = x
-        if self._run(self._place):
+        if self._run(self._place, self._own_x):
             raise StateError(
                 f"tensor 'x' holds {int(x.min())} to {int(x.max())}, bytes lie in 0 to 255"
             )
@@ -182,6 +186,11 @@ class NativeStepper:
     def reset(self) -> None:
         """Go back to the state at the start of a stream."""
         self._backend.library.es_reset(self._engine)
+
+    @property
+    def address(self) -> int:
+        """Where the engine's stepper lies."""
+        return self._place
 
     @property
     def kernels(self) -> str:

@@ -19,7 +19,7 @@ from edgeseq.training.checkpoint import Checkpoint
 from .graph import export_graph
 from .package import run_steps
 
-__all__ = ["verify_file"]
+__all__ = ["INT8_LIMIT", "difference", "probe_input", "torch_steps", "verify_file"]
 
 FLOAT_LIMIT = 1e-4
 """Largest difference of float file and torch, relative to the tensor's largest value."""
@@ -42,7 +42,7 @@ def verify_file(path: Path, checkpoint: Checkpoint) -> list[Proof]:
     timing = manifest.timing
     steps = max(64, -(-(2 * (timing.left_context or 0) + 8) // timing.chunk))
     x = probe_input(manifest, steps)
-    wanted_y, wanted_states = _torch_steps(checkpoint, x)
+    wanted_y, wanted_states = torch_steps(checkpoint, x)
     file_graph = onnx.load(path)
     proofs = []
     for what, graph, limit in (
@@ -63,7 +63,7 @@ def verify_file(path: Path, checkpoint: Checkpoint) -> list[Proof]:
                     np.stack([s[name] for s in wanted_states]),
                 )
             )
-        proofs.append(Proof(what, steps, tuple(_difference(*pair, limit) for pair in pairs)))
+        proofs.append(Proof(what, steps, tuple(difference(*pair, limit) for pair in pairs)))
     return proofs
 
 
@@ -78,9 +78,10 @@ def probe_input(manifest: Manifest, steps: int) -> npt.NDArray[Any]:
     return np.asarray(rng.standard_normal(shape) * level.reshape(-1, 1, 1, 1), dtype=np.float32)
 
 
-def _torch_steps(
+def torch_steps(
     checkpoint: Checkpoint, x: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[np.float32], list[State]]:
+    """What the trained model gives for `x` `[steps, 1, chunk, D]`: outputs and every state."""
     state = checkpoint.model.initial_state(1)
     outputs, states = [], []
     with torch.inference_mode():
@@ -91,9 +92,10 @@ def _torch_steps(
     return np.concatenate(outputs, axis=1), states
 
 
-def _difference(
+def difference(
     name: str, got: npt.NDArray[Any], wanted: npt.NDArray[Any], limit: float
 ) -> Difference:
+    """How far `got` is from `wanted`: RMS against RMS for INT8_LIMIT, else greatest values."""
     gap = np.abs(got.astype(np.float64) - wanted.astype(np.float64))
     if limit == INT8_LIMIT:
         relative = np.sqrt(np.square(gap).mean()) / max(np.sqrt(np.square(wanted).mean()), 1e-3)

@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,6 +55,14 @@ def compile_library(out: Path, command: Sequence[str]) -> None:
     """
     includes = [f"-I{ROOT / folder}" for folder in FOLDERS]
     files = [str(path) for path in sources() if path.suffix == ".c"]
+    python = Path(sysconfig.get_path("include"))
+    if (python / "Python.h").exists():
+        includes.append(f"-I{python}")
+    else:
+        files.remove(str(ROOT / "host" / "module.c"))
+    if sys.platform == "darwin":
+        # Python's own functions are found when the library is loaded.
+        includes.append("-Wl,-undefined,dynamic_lookup")
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         made = Path(folder) / out.name
         done = subprocess.run(

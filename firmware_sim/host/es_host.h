@@ -45,9 +45,16 @@ es_status es_stepper_size(const es_model *model, int32_t frames, size_t *bytes);
 es_status es_stepper_init(const es_model *model, int32_t frames, void *memory, size_t bytes,
                           es_stepper **stepper);
 
-/* Where the next input is read from: float [frames][input_dim] in [-1, 1], beyond which it is
- * clipped (NaN counts as 0), or int64 byte values [frames]. */
+/* A buffer for an input, which nothing else uses. */
 void *es_stepper_x(es_stepper *stepper);
+
+/* What an input is: `frames` times `width` elements of `element` bytes. */
+typedef struct {
+    int32_t frames, width, takes_bytes;
+    size_t element;
+} es_input;
+
+es_input es_stepper_input(const es_stepper *stepper);
 
 /* Where the logits of a step are written: float [frames][output_dim]. */
 float *es_stepper_y(es_stepper *stepper);
@@ -55,8 +62,10 @@ float *es_stepper_y(es_stepper *stepper);
 /* The engine, for its state. */
 es_engine *es_stepper_engine(es_stepper *stepper);
 
-/* One step. Errors: INPUT when a byte value is not in 0..255; the state is then unchanged. */
-es_status es_stepper_step(es_stepper *stepper);
+/* One step on `x`: float [frames][input_dim] in [-1, 1], beyond which it is clipped (NaN counts as
+ * 0), or int64 byte values [frames].
+ * Errors: INPUT when a byte value is not in 0..255; the state is then unchanged. */
+es_status es_stepper_step(es_stepper *stepper, const void *x);
 
 /* What the sources of this build were: the digest that the build gave. */
 const char *es_build(void);

@@ -215,7 +215,7 @@ static const es_model *model(loader *l) {
     m.layer = layers;
     if (made) *made = m;
     /* Nothing may be left: neither numbers nor bytes. */
-    if (l->word != l->words || l->array != l->end) l->status = ES_ERR_MODEL;
+    if (!l->status && (l->word != l->words || l->array != l->end)) l->status = ES_ERR_MODEL;
     return made;
 }
 

@@ -96,6 +96,15 @@ float *es_stepper_y(es_stepper *stepper) {
     return stepper->y;
 }
 
+es_input es_stepper_input(const es_stepper *stepper) {
+    es_input input;
+    input.frames = stepper->frames;
+    input.width = stepper->input_dim;
+    input.takes_bytes = stepper->takes_bytes;
+    input.element = stepper->takes_bytes ? sizeof(int64_t) : sizeof(float);
+    return input;
+}
+
 es_engine *es_stepper_engine(es_stepper *stepper) {
     return stepper->engine;
 }
@@ -122,18 +131,18 @@ static es_status check_bytes(const int64_t *values, int32_t count) {
     return ES_OK;
 }
 
-es_status es_stepper_step(es_stepper *s) {
+es_status es_stepper_step(es_stepper *s, const void *x) {
     size_t inputs = (size_t)s->input_dim, outputs = (size_t)s->output_dim;
     float *y = s->y;
     int32_t t, i;
-    if (s->takes_bytes && check_bytes(s->x, s->frames)) return ES_ERR_INPUT;
+    if (s->takes_bytes && check_bytes(x, s->frames)) return ES_ERR_INPUT;
     for (t = 0; t < s->frames; t++, y += outputs) {
         es_status status;
         if (s->takes_bytes) {
-            const int64_t *value = (const int64_t *)s->x + t;
+            const int64_t *value = (const int64_t *)x + t;
             status = es_step_byte(s->engine, (uint8_t)*value, s->logits, outputs);
         } else {
-            narrow((const float *)s->x + (size_t)t * inputs, s->input_dim, s->pcm);
+            narrow((const float *)x + (size_t)t * inputs, s->input_dim, s->pcm);
             status = es_step_pcm(s->engine, s->pcm, inputs, s->logits, outputs);
         }
         if (status) return status;

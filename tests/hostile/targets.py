@@ -24,16 +24,17 @@ import soundfile
 from edgeseq import Stream
 from edgeseq.errors import EdgeseqError
 from edgeseq.manifest import Manifest
-from edgeseq.runtime import Session, read_manifest
+from edgeseq.runtime import Session, esq_file, read_manifest
 from edgeseq.sources import WavSource
 from edgeseq.sources.bytestream import ByteStream
 from edgeseq.sources.opening import _choose
 from edgeseq.sources.simulated import Script
 from edgeseq.training.config import Recipe
 from tests import graphs
+from tests.runtime.native_files import native_file
 from tests.sources.wavbytes import GUID_TAIL, chunk, fmt, speech, wav
 
-__all__ = ["TARGETS", "Target", "mutate", "mutate_json", "mutate_onnx"]
+__all__ = ["TARGETS", "Target", "mutate", "mutate_esq", "mutate_json", "mutate_onnx"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -179,6 +180,32 @@ def mutate_onnx(draw: random.Random, data: bytes) -> bytes:
     return model.SerializeToString()
 
 
+def mutate_esq(draw: random.Random, data: bytes) -> bytes:
+    """Numbers and bytes of manifest or program changed, with a checksum that is right again."""
+    if draw.random() < 0.2:
+        return mutate(draw, data)
+    text, section = esq_file.unpack(memoryview(data), "m.esq")
+    program = bytearray(section)
+    words = int.from_bytes(program[4:8], "little")
+    for _ in range(draw.choice((1, 1, 2, 4))):
+        match draw.randrange(6):
+            case 0:
+                text = mutate_json(draw, text.encode()).decode("utf-8", "replace")
+            case 1:
+                program = bytearray(mutate(draw, bytes(program)))
+            case 2:
+                at = draw.randrange(max(1, len(program)))
+                program[at : at + 4] = draw.choice(ODD_INTEGERS[:11]).to_bytes(
+                    5, "little", signed=True
+                )[:4]
+            case _:
+                at = 4 * draw.randrange(max(1, words))
+                old = int.from_bytes(program[at : at + 4], "little", signed=True)
+                new = draw.choice((old + 1, old - 1, 2 * old, 8 * old, *ODD_INTEGERS[:11]))
+                program[at : at + 4] = (new & 0xFFFFFFFF).to_bytes(4, "little")
+    return esq_file.pack(text, bytes(program))
+
+
 def _file(name: str, data: bytes, use: Callable[[Path], object]) -> object:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
@@ -219,6 +246,27 @@ def run_step(data: bytes) -> None:
         stream.flush()
 
     _file("m.onnx", data, use)
+
+
+def run_native(data: bytes) -> None:
+    """A model file is loaded into the engine and makes a few steps, where a crash can be seen."""
+
+    def use(path: Path) -> None:
+        session = Session(path)
+        stream = Stream(session)
+        if session.manifest.input == "bytes":
+            stream.push(bytes(range(60)))
+        else:
+            stream.push(np.linspace(-1, 1, 9600, dtype=np.float32))
+        stream.flush()
+
+    _file("m.esq", data, use)
+
+
+def _native_models() -> list[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        names = ("gru-odd", "lstm", "transformer", "gru-bytes", "transformer-bytes")
+        return [native_file(Path(folder), name).read_bytes() for name in names]
 
 
 def _coded() -> list[bytes]:
@@ -299,4 +347,5 @@ TARGETS = {
     "script": Target(lambda data: _file("s.toml", data, Script.read), lambda: [SCRIPT], mutate),
     "coded": Target(run_audio, _coded, mutate),
     "step": Target(run_step, _models, mutate_onnx),
+    "native": Target(run_native, _native_models, mutate_esq),
 }

@@ -31,9 +31,10 @@ from edgeseq.training.checkpoint import load_checkpoint
 from edgeseq.training.config import Recipe
 from tests import graphs
 from tests.hostile.targets import ROOT, TARGETS, one_line
+from tests.runtime.native_files import need_engine
 from tests.sources.wavbytes import chunk, fmt, wav
 
-HERE = [name for name in TARGETS if name not in ("step", "coded")]
+HERE = [name for name in TARGETS if name not in ("step", "coded", "native")]
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +60,13 @@ def test_undamaged_input_is_read(seeds: dict[str, list[bytes]], name: str) -> No
         TARGETS[name].run(seed)
 
 
-@pytest.mark.parametrize(("name", "cases"), [("step", 150), ("coded", 150)])
+@pytest.mark.parametrize(("name", "cases"), [("step", 150), ("coded", 150), ("native", 600)])
 def test_native_code_survives_damaged_input(name: str, cases: int) -> None:
-    """Models through onnxruntime and compressed audio through libsndfile, each in a process."""
+    """Models through onnxruntime and the engine, compressed audio through libsndfile, each in a
+    process.
+    """
+    if name == "native":
+        need_engine()
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.fuzz", name, "--cases", str(cases)],
         cwd=ROOT, capture_output=True, text=True, timeout=300,

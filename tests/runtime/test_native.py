@@ -64,6 +64,45 @@ def test_every_logit_and_every_state_equals_numpy(name: str, tmp_path: Path) -> 
             assert all(np.array_equal(now[key], state[key]) for key in state), made.kernels
 
 
+@pytest.mark.parametrize("name", ["gru-odd", "gru-bytes"])
+def test_the_call_through_ctypes_gives_the_same(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an installation without Python.h uses."""
+    session = Session(native_file(tmp_path, name))
+    frames = as_input(name, recording(name, program(name), 40))
+    fast = session.stepper()
+    wanted = [fast.step(x).copy() for x in frames]
+    monkeypatch.setattr(engine, "fast_step", lambda: None)
+    slow = session.stepper()
+    assert all(np.array_equal(slow.step(x), y) for x, y in zip(frames, wanted, strict=True))
+    a, b = fast.state(), slow.state()
+    assert all(np.array_equal(a[key], b[key]) for key in a)
+
+
+def test_the_module_takes_exactly_what_the_stepper_reads(gru: Path) -> None:
+    """Everything else is left to the checks in Python, and the state stays."""
+    need_engine()
+    step = engine.fast_step()
+    if step is None:
+        pytest.skip("this installation was built without Python.h")
+    made = Session(gru).stepper()
+    assert isinstance(made, NativeStepper)
+    before = made.state()
+    good = np.zeros((1, 1, 320), np.float32)
+    odd = np.zeros(4 * 320 + 1, np.uint8)[1:].view(np.float32).reshape(1, 1, 320)
+    for wrong in (
+        good[0], good[:, :, :160], np.zeros((1, 1, 640), np.float32)[:, :, ::2], odd,
+        good.astype(np.float64), good.astype(np.int32), good.view(np.uint32), b"x", None,
+    ):  # fmt: skip
+        assert step(made.address, wrong) == 1
+    assert all(np.array_equal(made.state()[key], before[key]) for key in before)
+    assert step(made.address, np.full((1, 1, 320), 0.5, np.float32)) == 0
+    assert not np.array_equal(made.state()["frontend.tail"], before["frontend.tail"])
+    with pytest.raises(ValueError, match="address is 0"):
+        step(0, good)
+
+
 def test_the_fastest_kernels_are_chosen(gru: Path) -> None:
     made = Session(gru).stepper()
     assert isinstance(made, NativeStepper)
