@@ -81,7 +81,8 @@ class Constants:
                 yield Product(quantized.input[0], weight.T, bias)
 
     def _reader(self, name: str) -> onnx.NodeProto:
-        return next(node for node in self._nodes if name in node.input)
+        found: onnx.NodeProto = next(node for node in self._nodes if name in node.input)
+        return found
 
     def _others(self, node: onnx.NodeProto, maker: onnx.NodeProto) -> list[str]:
         return [name for name in node.input if name not in maker.output]

@@ -185,15 +185,15 @@ def mutate_esq(draw: random.Random, data: bytes) -> bytes:
     if draw.random() < 0.2:
         return mutate(draw, data)
     text, section = esq_file.unpack(memoryview(data), "m.esq")
+    if draw.random() < 0.2:
+        text = mutate_json(draw, text.encode()).decode("utf-8", "replace")
     program = bytearray(section)
     words = int.from_bytes(program[4:8], "little")
     for _ in range(draw.choice((1, 1, 2, 4))):
         match draw.randrange(6):
             case 0:
-                text = mutate_json(draw, text.encode()).decode("utf-8", "replace")
-            case 1:
                 program = bytearray(mutate(draw, bytes(program)))
-            case 2:
+            case 1:
                 at = draw.randrange(max(1, len(program)))
                 program[at : at + 4] = draw.choice(ODD_INTEGERS[:11]).to_bytes(
                     5, "little", signed=True
