@@ -80,19 +80,23 @@ def report_progress(done: float) -> None:
 
 
 class Stop:
-    """Within a watched process: while entered, Ctrl-C only sets `requested`."""
+    """Within a watched process: once entered, Ctrl-C and SIGTERM only set `requested`.
+
+    Both reach it from a terminal or `timeout`, which signal the whole group, and from the parent.
+    """
 
     def __init__(self) -> None:
         """Nothing has come yet."""
         self.requested = False
 
     def __enter__(self) -> Self:
-        """Take over the signal."""
-        signal.signal(signal.SIGINT, self._request)
+        """Take over the signals."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._request)
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Leave it: the process ends soon, and must still write its result."""
+        """Leave them: the process ends soon, and must still write its result."""
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = True

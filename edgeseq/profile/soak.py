@@ -72,16 +72,18 @@ def _measure(job: Job, seconds: float, stop: Stop) -> dict[str, Any]:
         done += 1
         if done == first + 1:
             kept = events, stream.state["tensors"]
-        if done % every == 0 or done in (first + 1, turns) or stop.requested:
-            clock = stream.clock
-            trace.append([done * length, current_rss(), clock.p50_ms * 1e3, clock.p99_ms * 1e3])
-            steps += clock.steps
+        if done % every == 0 or done in (first + 1, turns):
+            trace.append(_point(done * length, stream.clock))
+            steps += stream.clock.steps
             stream.clock = StepClock()
         if perf_counter() >= told + TELL_SECONDS or done == turns:
             told = perf_counter()
             report_progress(done / turns)
     wall = perf_counter() - began
-    steps += stream.clock.steps
+    if stream.clock.steps:
+        # It ended between two points.
+        trace.append(_point(done * length, stream.clock))
+        steps += stream.clock.steps
     state = stream.state["tensors"]
     result: dict[str, Any] = {
         "stream_seconds": done * length,
@@ -97,6 +99,10 @@ def _measure(job: Job, seconds: float, stop: Stop) -> dict[str, Any]:
         result["state_difference"] = max((_gap(kept[1][n], state[n]) for n in state), default=0.0)
     result["same_after_reset"] = _equals_fresh(stream, turn)
     return result
+
+
+def _point(seconds: float, clock: StepClock) -> list[float]:
+    return [seconds, current_rss(), clock.p50_ms * 1e3, clock.p99_ms * 1e3]
 
 
 def _within(event: Event, start: float) -> dict[str, object]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from edgeseq import assets
@@ -108,3 +110,32 @@ def test_ctrl_c_writes_what_has_been_measured(kit: Kit, tmp_path: Path) -> None:
     document = json.loads(report.read_text())
     check(document, "report.json")
     assert [run["model"] for run in document["runs"]] == ["tones", "level"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_long_stream_that_is_ended_is_written(
+    kit: Kit, tmp_path: Path, number: signal.Signals
+) -> None:
+    report = tmp_path / "report.json"
+    process = start(
+        "profile", kit.tones, "--wav", kit.wav, *QUICK, "--soak", "100000h", "-o", report,
+        start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    while not process.stderr.readline().startswith("stream of"):
+        pass
+    # The stream's own process, and a moment in which it has begun to answer signals.
+    deadline = time.monotonic() + SECONDS
+    while not any(c.cpu_times().user > 1.5 for c in psutil.Process(process.pid).children()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    # To the whole group, as a terminal and `timeout` do.
+    os.killpg(process.pid, number)
+    out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130, err
+    assert "(interrupted)" in out
+    document = json.loads(report.read_text())
+    check(document, "report.json")
+    (row,) = document["soak"]
+    assert (row["interrupted"], row["same_after_reset"]) == (True, True)
+    assert row["steps"] > 0
