@@ -17,7 +17,6 @@ import argparse
 import re
 import subprocess
 import tempfile
-import tomllib
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -26,6 +25,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 from flac import RATE, write
+from keywords import keywords
 
 Samples = npt.NDArray[np.float32]
 ACCENTS = (
@@ -147,8 +147,7 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=12.0, help="of sentences (default: 12)")
     parser.add_argument("--clips", type=int, default=90, help="of each keyword (default: 90)")
     options = parser.parse_args()
-    recipe = Path(__file__).parent / "words-base.toml"
-    labels: list[str] = tomllib.loads(recipe.read_text(encoding="utf-8"))["labels"]
+    labels = keywords()
     lines, words = usable(options.text.read_text(encoding="utf-8"), labels)
     variants = espeak_variants()
     sentences = options.out / "sentences"

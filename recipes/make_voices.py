@@ -33,6 +33,7 @@ import numpy as np
 import onnxruntime
 import soxr
 from flac import RATE, write
+from keywords import keywords
 
 MODEL_RATE = 24000
 SEED = 1
@@ -53,8 +54,6 @@ ACCENTS = {"a": "en-us", "b": "en-gb"}  # by the first letter of a voice's name
 LICENCE = "Synthetic speech made with the text-to-speech model Kokoro-82M (Apache-2.0).\n"
 
 WAKE_WORDS = ["alexa", "computer", "jarvis", "smart mirror", "snowboy", "view glass"]
-COMMANDS = ["yes", "no", "up", "down"]
-DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 WAKE_SPEEDS = (0.9, 1.1)
 MIXED_VOICES = 24
 # A share outside 0 to 1 goes past the second voice, away from the first.
@@ -200,10 +199,9 @@ def plan(out: Path, voices: list[str], vocabulary: dict[str, int]) -> list[Clip]
     clips = []
     mixed = [voice for voice in voices if "_mix" in voice]
     own = [voice for voice in voices if voice not in mixed]
-    keywords = WAKE_WORDS + COMMANDS + DIGITS
     for phrase, speakers_of in (
         *((phrase, own) for phrase in WAKE_WORDS),
-        *((phrase, mixed) for phrase in keywords),
+        *((phrase, mixed) for phrase in keywords()),
         *((phrase, own) for phrase in CONFUSABLE),
     ):
         spoken = {letter: phonemes(phrase, accent) for letter, accent in ACCENTS.items()}

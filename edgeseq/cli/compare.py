@@ -19,6 +19,7 @@ from rich.text import Text
 from ..assets import bundled
 from ..errors import AudioError
 from ..profile.compare import Measured, combine, measure
+from ..profile.labels import count, mebibytes
 from ..profile.machine import this_machine
 from ..profile.scoring import Interval, WordScore, frame_accuracy, read_labels, score_words
 from ..runtime import read_manifest
@@ -193,10 +194,6 @@ def _caption(rows: list[Row], rounds: int) -> str:
     )
 
 
-def _count(value: Any) -> str:
-    return f"{value:,}"
-
-
 def _metric(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
@@ -206,18 +203,18 @@ def _metric(value: Any) -> str:
 LINES: tuple[tuple[str, str, Callable[[Any], str], bool], ...] = (
     ("family", "family", str, False),
     ("quantization", "quantization", str, False),
-    ("file bytes", "file_bytes", _count, True),
-    ("weight bytes", "weight_bytes", _count, True),
-    ("state bytes", "state_bytes", _count, True),
-    ("parameters", "parameters", _count, True),
-    ("MACs per step", "macs_per_step", _count, True),
-    ("steps", "steps", _count, False),
+    ("file bytes", "file_bytes", count, True),
+    ("weight bytes", "weight_bytes", count, True),
+    ("state bytes", "state_bytes", count, True),
+    ("parameters", "parameters", count, True),
+    ("MACs per step", "macs_per_step", count, True),
+    ("steps", "steps", count, False),
     ("step p50 (µs)", "step_p50_us", lambda v: f"{v:.1f}", True),
     ("step p99 (µs)", "step_p99_us", lambda v: f"{v:.1f}", True),
     ("RTF", "rtf", lambda v: f"{v:.5f}", True),
-    ("peak RSS (MiB)", "peak_rss_bytes", lambda v: f"{v / 2**20:.1f}", True),
+    ("peak RSS (MiB)", "peak_rss_bytes", mebibytes, True),
     ("algorithmic latency (ms)", "algorithmic_latency_ms", lambda v: f"{v:.1f}", True),
-    ("events found", "events", _count, False),
+    ("events found", "events", count, False),
 )
 """Words, key, how to write the value, and whether less is better."""
 

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import os
-from functools import cache
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from edgeseq.errors import ConfigError
 from edgeseq.runtime import engine
 from edgeseq_export.native import write_native
+from firmware_sim.host import build
 from tests.export.integer_models import checkpoint, program
-
-ROOT = Path(__file__).parents[2]
-
-
-@cache
-def build_script() -> ModuleType:
-    """firmware_sim/host/build.py, which is no part of any package."""
-    path = ROOT / "firmware_sim" / "host" / "build.py"
-    spec = spec_from_file_location("edgeseq_engine_build", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def need_engine() -> None:
@@ -38,7 +22,7 @@ def need_engine() -> None:
         if os.environ.get("CI"):
             pytest.fail(str(error))
         pytest.skip(str(error))
-    if found != build_script().digest():
+    if found != build.digest():
         pytest.fail("the engine is older than its sources: python firmware_sim/host/build.py")
 
 

@@ -25,6 +25,7 @@ from tests.export.integer_models import checkpoint, program
 from tests.firmware.conftest import FAMILIES, extremes, recording
 from tests.firmware.test_host import kernels_here
 from tests.runtime.native_files import native_file, need_engine
+from tests.runtime.test_session import refused
 
 
 @pytest.fixture(scope="module")
@@ -163,16 +164,6 @@ def test_export_is_repeatable_and_leaves_nothing_else(tmp_path: Path) -> None:
 
 
 # --- files ---------------------------------------------------------------------------------------
-
-
-def refused(path: Path, *words: str) -> None:
-    with pytest.raises(ManifestError) as caught:
-        Session(path)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    assert "\n" not in message
-    for word in words:
-        assert word in message
 
 
 def test_a_file_cut_anywhere_is_refused(gru: Path, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_the_golden_comes_out(name: str, tmp_path: Path) -> None:
     assert y.dtype == np.float32
 
 
-def _refused(path: Path, *words: str) -> None:
+def refused(path: Path, *words: str) -> None:
     with pytest.raises(ManifestError) as caught:
         Session(path)
     message = str(caught.value)
@@ -67,8 +67,8 @@ def _refused(path: Path, *words: str) -> None:
 
 
 def test_a_path_that_is_no_model_file_is_refused(tmp_path: Path) -> None:
-    _refused(tmp_path / "none.onnx", "no such model file")
-    _refused(tmp_path, "is a directory")
+    refused(tmp_path / "none.onnx", "no such model file")
+    refused(tmp_path, "is a directory")
     for name, data, word in [
         ("a.onnx", b"", "is empty"),
         ("b.onnx", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
@@ -79,7 +79,7 @@ def test_a_path_that_is_no_model_file_is_refused(tmp_path: Path) -> None:
         ("g.onnx", b"\x08\x08", "it holds no graph"),
     ]:
         (tmp_path / name).write_bytes(data)
-        _refused(tmp_path / name, word)
+        refused(tmp_path / name, word)
 
 
 def test_a_file_cut_anywhere_is_refused(gru: Path, tmp_path: Path) -> None:
@@ -87,14 +87,14 @@ def test_a_file_cut_anywhere_is_refused(gru: Path, tmp_path: Path) -> None:
     data, cut = gru.read_bytes(), tmp_path / "cut.onnx"
     for size in [*range(1, 60), *range(60, len(data), 997), len(data) - 1]:
         cut.write_bytes(data[:size])
-        _refused(cut)
+        refused(cut)
 
 
 def test_a_file_of_someone_else_is_refused(gru: Path, tmp_path: Path) -> None:
     model = onnx.load(gru)
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "plain.onnx")
-    _refused(tmp_path / "plain.onnx", "no metadata 'edgeseq.manifest'")
+    refused(tmp_path / "plain.onnx", "no metadata 'edgeseq.manifest'")
     onnx.save(
         model,
         tmp_path / "outside.onnx",
@@ -102,7 +102,7 @@ def test_a_file_of_someone_else_is_refused(gru: Path, tmp_path: Path) -> None:
         location="weights.bin",
         size_threshold=0,
     )
-    _refused(tmp_path / "outside.onnx", "external data", "export it as one file")
+    refused(tmp_path / "outside.onnx", "external data", "export it as one file")
 
 
 def test_a_manifest_of_another_version_or_model_is_refused(gru: Path, tmp_path: Path) -> None:
@@ -113,17 +113,17 @@ def test_a_manifest_of_another_version_or_model_is_refused(gru: Path, tmp_path: 
     def rewritten(**change: Any) -> Path:
         return graphs.rewrite_manifest(gru, target, json.dumps({**document, **change}))
 
-    _refused(rewritten(format=2), "manifest.format: is 2", "needs edgeseq >= 0.1.0")
-    _refused(rewritten(parameters=None), "manifest.parameters: is null")
+    refused(rewritten(format=2), "manifest.format: is 2", "needs edgeseq >= 0.1.0")
+    refused(rewritten(parameters=None), "manifest.parameters: is null")
     state = [{**t, "shape": ["B", 8]} if t["name"] == "rnn.1.h" else t for t in document["state"]]
-    _refused(
+    refused(
         rewritten(state=state),
         "graph input 'state.rnn.1.h' is float32[1, 16]",
         "the manifest says float32[1, 8]",
     )
-    _refused(rewritten(state=document["state"][:-1]), "the manifest says there is none")
+    refused(rewritten(state=document["state"][:-1]), "the manifest says there is none")
     extra = {"name": "extra", "shape": ["B", 1], "dtype": "float32", "fill": 0}
-    _refused(rewritten(state=[*document["state"], extra]), "graph input 'state.extra' is missing")
+    refused(rewritten(state=[*document["state"], extra]), "graph input 'state.extra' is missing")
 
 
 def test_a_graph_that_onnxruntime_cannot_load_is_refused(gru: Path, tmp_path: Path) -> None:
@@ -131,11 +131,11 @@ def test_a_graph_that_onnxruntime_cannot_load_is_refused(gru: Path, tmp_path: Pa
     model = onnx.load(gru)
     model.graph.node[-1].op_type = "NoSuchOperator"
     onnx.save(model, tmp_path / "op.onnx")
-    _refused(tmp_path / "op.onnx", "onnxruntime ", "cannot load it", "NoSuchOperator")
+    refused(tmp_path / "op.onnx", "onnxruntime ", "cannot load it", "NoSuchOperator")
     model = onnx.load(gru)
     model.ir_version = 99
     onnx.save(model, tmp_path / "ir.onnx")
-    _refused(tmp_path / "ir.onnx", "onnxruntime ", "99")
+    refused(tmp_path / "ir.onnx", "onnxruntime ", "99")
 
 
 def test_a_constant_outside_the_file_is_refused_by_name(gru: Path, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_constant_outside_the_file_is_refused_by_name(gru: Path, tmp_path: Pat
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
     (tmp_path / "loc.onnx").write_bytes(model.SerializeToString())
-    _refused(tmp_path / "loc.onnx", "external data")
+    refused(tmp_path / "loc.onnx", "external data")
 
 
 def test_options_are_checked(gru: Path) -> None:
