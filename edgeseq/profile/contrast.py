@@ -7,7 +7,6 @@ step times do not depend on them.
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 from collections.abc import Callable, Mapping
 from time import perf_counter_ns
@@ -18,7 +17,7 @@ from ..manifest import Manifest
 from ..runtime import read_manifest
 from .growth import marks
 from .memory import current_rss
-from .process import Stop, report_progress, run_watched
+from .process import Stop, report_progress, run_watched, write_result
 
 __all__ = ["contrast", "torch_is_there"]
 
@@ -60,7 +59,7 @@ def _measure(path: str, steps: int, stop: Stop) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         raise EdgeseqError(f"{path}: names no shape (provenance.config.model) to build in torch")
     torch.set_num_threads(1)
-    attends = manifest.family == "transformer"
+    attends = manifest.timing.left_context is not None
     kinds = ROWS if attends else ROWS[:1]
     rows = []
     for number, kind in enumerate(kinds):
@@ -148,11 +147,7 @@ def _times(model: Any, x: Any, state: Any) -> tuple[list[int], int]:
 def main() -> None:
     """Measure what the arguments name."""
     with Stop() as stop:
-        try:
-            result = _measure(sys.argv[1], int(sys.argv[2]), stop)
-        except EdgeseqError as error:
-            result = {"error": str(error)}
-        json.dump(result, sys.stdout)
+        write_result(lambda: _measure(sys.argv[1], int(sys.argv[2]), stop))
 
 
 if __name__ == "__main__":

@@ -13,19 +13,15 @@ from dataclasses import asdict
 from itertools import cycle, islice
 from typing import Any
 
-from ..errors import EdgeseqError
 from ..manifest import Manifest
 from .probe import Job
-from .process import Stop, report_progress, run_watched
+from .process import Stop, report_progress, run_watched, write_result
 
 __all__ = ["follow_growth", "marks"]
 
 FIRST = 100
 
 BLOCK = 2048
-
-KINDS = {"transformer": "bounded cache"}
-"""What carries the past, by family; every other family has a recurrent state."""
 
 
 def follow_growth(
@@ -38,7 +34,7 @@ def follow_growth(
     """
     arguments = [json.dumps(asdict(job)), str(steps)]
     row = run_watched("edgeseq.profile.growth", arguments, name, tell)
-    kind = KINDS.get(manifest.family, "recurrent state")
+    kind = "recurrent state" if manifest.timing.left_context is None else "bounded cache"
     return {"name": f"{name}: {kind}", "kind": kind, "model": name, **row}
 
 
@@ -107,11 +103,7 @@ def main() -> None:
     """Measure what the arguments name."""
     job, steps = Job(**json.loads(sys.argv[1])), int(sys.argv[2])
     with Stop() as stop:
-        try:
-            result = _measure(job, steps, stop)
-        except EdgeseqError as error:
-            result = {"error": str(error)}
-        json.dump(result, sys.stdout)
+        write_result(lambda: _measure(job, steps, stop))
 
 
 if __name__ == "__main__":

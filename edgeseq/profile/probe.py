@@ -21,7 +21,7 @@ from itertools import cycle, islice
 from typing import Any
 
 from ..errors import EdgeseqError
-from .process import run_code
+from .process import run_code, write_result
 
 __all__ = ["Job", "default_input", "measure_fresh"]
 
@@ -74,11 +74,7 @@ def measure_fresh(job: Job) -> dict[str, Any]:
 def main(began: int) -> None:
     """Measure what the arguments name and write it; `began` is when this process could think."""
     job, started = Job(**json.loads(sys.argv[1])), int(sys.argv[2])
-    try:
-        result = _measure(job, began, started)
-    except EdgeseqError as error:
-        result = {"error": str(error)}
-    json.dump(result, sys.stdout)
+    write_result(lambda: _measure(job, began, started))
 
 
 def _measure(job: Job, began: int, started: int) -> dict[str, Any]:

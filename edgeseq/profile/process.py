@@ -16,7 +16,7 @@ from typing import IO, Any, Self
 
 from ..errors import EdgeseqError
 
-__all__ = ["Stop", "report_progress", "run_code", "run_module", "run_watched"]
+__all__ = ["Stop", "report_progress", "run_code", "run_module", "run_watched", "write_result"]
 
 PACKAGES = Path(__file__).parents[2]
 """The folder that this package lies in, which the fresh process must find as well."""
@@ -77,6 +77,15 @@ def report_progress(done: float) -> None:
     """Within a watched process: the share that is done."""
     sys.stderr.write(f"{PROGRESS}{done:.4f}\n")
     sys.stderr.flush()
+
+
+def write_result(measure: Callable[[], dict[str, Any]]) -> None:
+    """Within a fresh process: what `measure` gives, or the words of its EdgeseqError, on stdout."""
+    try:
+        result = measure()
+    except EdgeseqError as error:
+        result = {"error": str(error)}
+    json.dump(result, sys.stdout)
 
 
 class Stop:

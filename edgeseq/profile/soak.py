@@ -17,13 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import EdgeseqError
 from ..events import Event
 from ..stream import Stream
 from .latency import StepClock
 from .memory import current_rss
 from .probe import Job
-from .process import Stop, report_progress, run_watched
+from .process import Stop, report_progress, run_watched, write_result
 
 __all__ = ["follow_soak"]
 
@@ -144,11 +143,7 @@ def main() -> None:
     """Stream what the arguments name."""
     job, seconds = Job(**json.loads(sys.argv[1])), float(sys.argv[2])
     with Stop() as stop:
-        try:
-            result = _measure(job, seconds, stop)
-        except EdgeseqError as error:
-            result = {"error": str(error)}
-        json.dump(result, sys.stdout)
+        write_result(lambda: _measure(job, seconds, stop))
 
 
 if __name__ == "__main__":

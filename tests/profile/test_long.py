@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edgeseq.manifest import Manifest
 from edgeseq.profile.contrast import _measure as contrast
 from edgeseq.profile.growth import follow_growth, marks
 from edgeseq.profile.process import Stop
@@ -61,7 +62,22 @@ def test_a_cache_without_a_bound_grows(tmp_path: Path, monkeypatch: pytest.Monke
     assert "ends at 300 steps, whose attention needs" in whole_row["note"]
 
 
-def read_manifest_like(model: dict[str, object]) -> object:
+def test_a_hybrid_has_a_cache_too(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgeseq.models import HybridConfig, LogMelConfig, ModelConfig
+
+    encoder = HybridConfig(dim=16, layers=("linear", "attention"), heads=2, feed_forward=16)
+    manifest = read_manifest_like(ModelConfig(LogMelConfig(), encoder, 5).as_dict())
+    manifest = replace(manifest, family="hybrid")
+    row = follow_growth("words", manifest, job(kit.words, kit.wav), 100, lambda done: None)
+    assert row["name"] == "words: bounded cache"
+    monkeypatch.setattr("edgeseq.profile.contrast.read_manifest", lambda path: manifest)
+    rows = contrast("a.onnx", 300, Stop())["rows"]
+    assert [row["kind"] for row in rows] == ["full recompute", "growing cache"]
+    cache = [p["state_bytes"] for p in rows[1]["points"]]
+    assert cache[1] - cache[0] == 200 * 2 * 16 * 4
+
+
+def read_manifest_like(model: dict[str, object]) -> Manifest:
     """The manifest of a bundled Transformer, with another shape."""
     from edgeseq.assets import bundled
 
