@@ -17,6 +17,7 @@ from ..profile.machine import this_machine
 from ..profile.probe import Job, default_input
 from ..profile.rounds import Configuration, Profile
 from ..profile.scoring import read_labels
+from ..runtime.session import backend_of
 from .choose import Chosen, choose_any
 from .figures import print_growth, print_runs
 from .lines import visible
@@ -85,7 +86,7 @@ def parse_duration(
 @click.option("--threads", default="1", metavar="N,N", callback=parse_threads, show_default=True)
 @click.option(
     "--backends", metavar="B,B", callback=parse_backends,
-    help="What runs the models.  [default: all that can]",
+    help="What runs the models.  [default: the one that each file is for]",
 )  # fmt: skip
 @click.option(
     "-o", "--output", "outputs", multiple=True, metavar="FILE", callback=parse_outputs,
@@ -132,15 +133,14 @@ def command(
     chosen = choose_any([resolve(name) for name in models] or list(bundled().values()))
     settings = {"rounds": rounds, "steps": steps, "seconds": None if steps else seconds or SECONDS}
     profile = Profile(settings)
-    lenient = () if backends else available()
     configurations = [
         Configuration(model.name, model.manifest, job)
         for model in chosen
-        for job in _jobs(model, wav, labels, text, steps, seconds, threads, backends or available())
+        for job in _jobs(model, wav, labels, text, steps, seconds, threads, backends)
     ]
     progress = Progress()
     try:
-        profile.measure(configurations, rounds, progress.tell, lenient)
+        profile.measure(configurations, rounds, progress.tell)
         # Long streams of one thread: the other numbers of threads have the same state.
         single = [c for c in profile.done if c.job.threads == threads[0]]
         if growth is not None:
@@ -171,7 +171,7 @@ def _jobs(
         raise ConfigError(f"{file}: no such file")
     return [
         Job(str(model.path), backend, count, file, truth, steps, seconds or SECONDS, True)
-        for backend in backends
+        for backend in backends or (backend_of(str(model.path)),)
         for count in threads
     ]
 

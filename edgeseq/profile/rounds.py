@@ -13,7 +13,6 @@ from statistics import median
 from typing import Any
 
 from .. import __version__
-from ..errors import EdgeseqError
 from ..manifest import Manifest
 from . import contrast, growth, soak
 from .condition import Condition, condition_now, warnings_about
@@ -70,37 +69,20 @@ class Profile:
     soak: list[dict[str, Any]] = field(default_factory=list)
     before: Condition = field(default_factory=condition_now)
 
-    def measure(
-        self,
-        configurations: Sequence[Configuration],
-        rounds: int,
-        tell: Tell,
-        lenient: Iterable[str] = (),
-    ) -> None:
+    def measure(self, configurations: Sequence[Configuration], rounds: int, tell: Tell) -> None:
         """Measure in turns, so that a machine that changes hurts all alike.
 
         Args:
             configurations: what to measure.
             rounds: how often each.
             tell: called before each with the number done, the number of all, and words.
-            lenient: backends that nobody asked for by name: what they cannot run becomes a note.
         """
-        failed: set[Configuration] = set()
         total = rounds * len(configurations)
         for turn in range(rounds):
             for at, configuration in enumerate(configurations):
-                if configuration in failed:
-                    continue
                 words = f"round {turn + 1} of {rounds}: {configuration.words}"
                 tell(turn * len(configurations) + at, total, words)
-                try:
-                    self.done.setdefault(configuration, []).append(_measured(configuration))
-                except EdgeseqError as error:
-                    if configuration.job.backend not in lenient:
-                        raise
-                    self.done.pop(configuration, None)
-                    failed.add(configuration)
-                    self.notes.append(str(error))
+                self.done.setdefault(configuration, []).append(_measured(configuration))
 
     def follow_growth(
         self, configurations: Sequence[Configuration], steps: int, tell: Tell

@@ -15,7 +15,7 @@ from ..spec import State
 from .backend import Array, Backend, Stepper
 from .model_file import BACKEND_OF, read_model
 
-__all__ = ["BACKENDS", "Session", "golden_arrays"]
+__all__ = ["BACKENDS", "Session", "backend_of", "golden_arrays"]
 
 BACKENDS = ("auto", *BACKEND_OF.values())
 
@@ -50,7 +50,7 @@ class Session:
         if threads < 1:
             raise ConfigError(f"threads is {threads}, must be at least 1")
         self.path = os.fspath(path)
-        self.backend = _backend_for(self.path, backend)
+        self.backend = backend_of(self.path, backend)
         self.manifest: Manifest
         self.manifest, program = read_model(path)
         self._backend: Backend
@@ -85,8 +85,8 @@ class Session:
         return float(np.max(np.abs(np.subtract(np.concatenate(steps, axis=1), y))))
 
 
-def _backend_for(path: str, wanted: str) -> str:
-    """The backend of a file; ConfigError when another one is wanted."""
+def backend_of(path: str, wanted: str = "auto") -> str:
+    """The backend of a file, by its name; ConfigError when another one is wanted."""
     suffix = os.path.splitext(path)[1].lower()
     own = BACKEND_OF.get(suffix, "onnx")
     if wanted in ("auto", own) or suffix not in BACKEND_OF:

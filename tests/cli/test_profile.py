@@ -61,6 +61,7 @@ def test_bundled_models_are_measured_with_bundled_clips(
     assert found == {
         "tones": ("words.wav", "words found"), "bytes": ("passage.txt", "bits per byte"),
     }  # fmt: skip
+    assert document["notes"] == [], "each file by the backend that it is for"
 
 
 @pytest.mark.parametrize(
