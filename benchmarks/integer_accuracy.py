@@ -3,6 +3,9 @@
     python benchmarks/integer_accuracy.py --data DATA CHECKPOINT ...      (keyword models)
     python benchmarks/integer_accuracy.py --text FILE CHECKPOINT ...      (byte models)
 
+A checkpoint may also be an int8 .onnx file or the name of a bundled model; the float model is then
+the one with the weights of that file.
+
 Keywords: official Speech Commands test clips, six classes, scored as in keywords.py. Text: bits per
 byte over the last --bytes of FILE, in streams of 1,000 bytes. Scales come from the bundled clip.
 """
@@ -16,8 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from edgeseq.training.checkpoint import Checkpoint, load_checkpoint
+from edgeseq.decoding import KeywordDecoding, fill_decoding
+from edgeseq.training.checkpoint import Checkpoint
 from edgeseq_export.integer import IntegerProgram, build_program, calibration_input
+from edgeseq_export.read_back import load_weights
 from scoring import (
     LEAD_SECONDS,
     RATE,
@@ -28,6 +33,7 @@ from scoring import (
     command_clips,
     percent,
     read,
+    scores_of,
 )
 
 STREAM_BYTES = 1000
@@ -54,11 +60,15 @@ def keywords(checkpoint: Checkpoint, program: IntegerProgram, data: Path) -> str
         clip = read(path)[:RATE]
         samples[lead : lead + len(clip)] = clip
     names = checkpoint.facts["labels"]
+    settings = fill_decoding("keyword", tuple(names), checkpoint.facts["decoding"])
+    assert isinstance(settings, KeywordDecoding)
+    smoothed = round(settings.smoothing_s * RATE / hop)
     good: list[list[bool]] = [[], []]
     both = logits(checkpoint, program, x.reshape(len(clips), frames, hop))
     for right, scores in zip(good, both, strict=True):
         for (_, wanted), score in zip(clips, scores, strict=True):
-            right.append(command_class(names[clip_label(score)]) == wanted)
+            label = clip_label(scores_of(score, smoothed).max(axis=0))
+            right.append(command_class(names[label]) == wanted)
     return f"{len(clips)} clips: float {percent(good[0]):.2f} %, integer {percent(good[1]):.2f} %"
 
 
@@ -90,7 +100,7 @@ def main() -> None:
     if (options.data is None) == (options.text is None):
         parser.error("give --data (keyword models) or --text (byte models)")
     for path in options.checkpoint:
-        checkpoint = load_checkpoint(path)
+        checkpoint = load_weights(path)
         program = build_program(checkpoint.model, calibration_input(checkpoint.model))
         if options.data is not None:
             line = keywords(checkpoint, program, options.data)

@@ -14,16 +14,17 @@ import soxr
 from edgeseq import Keyword, Session
 from edgeseq.decode import KeywordDecoder
 from edgeseq.decoding import KeywordDecoding
-from edgeseq.training.losses import SMOOTH_FRAMES
 
 __all__ = [
-    "clip_label", "command_class", "command_clips", "detections", "logits_of", "mix_at", "read",
+    "clip_label", "command_class", "command_clips", "detections", "logits_of", "mix_at", "peaks",
+    "read", "scores_of", "smooth_frames",
 ]  # fmt: skip
 
 Samples = npt.NDArray[np.float32]
 RATE = 16000
 COMMANDS = ("yes", "no", "up", "down")
 LEAD_SECONDS, TAIL_SECONDS = 0.2, 0.5
+CLIP_THRESHOLD = 0.1
 
 
 def read(path: Path) -> Samples:
@@ -44,18 +45,48 @@ def logits_of(session: Session, samples: Samples, lead: float = LEAD_SECONDS) ->
     return np.concatenate([stepper.step(frame)[0].copy() for frame in frames])
 
 
-def clip_label(logits: Samples) -> int:
-    """The label of a clip: the keyword that a frame gives at least half its probability, else
-    unknown if a frame does, else silence; each over the mean of the newest logits.
+def scores_of(logits: Samples, frames: int) -> Samples:
+    """The decoder's scores `[T, V]` of logits `[T, V]`, averaged over the newest `frames`."""
+    before = np.zeros((frames, logits.shape[1]))
+    total = np.cumsum(np.concatenate([before, logits], dtype=np.float64), axis=0)
+    mean = (total[frames:] - total[:-frames]) / frames
+    mean = np.exp(mean - mean.max(axis=1, keepdims=True))
+    return np.asarray(mean / mean.sum(axis=1, keepdims=True), np.float32)
+
+
+def peaks(scores: Samples, lowest: float, apart: int) -> list[float]:
+    """The heights of the peaks in `scores` `[T]`, highest first: what a decoder fires on.
+
+    Of two that are closer than `apart` frames the lower one is left out, as in the refractory time.
     """
-    kernel = np.ones(SMOOTH_FRAMES) / SMOOTH_FRAMES
-    smooth = np.apply_along_axis(np.convolve, 0, logits, kernel)[: len(logits)]
-    smooth = np.exp(smooth - smooth.max(axis=1, keepdims=True))
-    best = (smooth / smooth.sum(axis=1, keepdims=True)).max(axis=0)
+    found: list[float] = []
+    taken = np.zeros(len(scores), bool)
+    for at in np.argsort(-scores, kind="stable"):
+        if scores[at] <= lowest:
+            break
+        if not taken[at]:
+            found.append(float(scores[at]))
+            taken[max(0, at - apart + 1) : at + apart] = True
+    return found
+
+
+def clip_label(best: Samples, limit: float = CLIP_THRESHOLD) -> int:
+    """The label of a clip by the best score `[V]` of each: a keyword, or else unknown or silence.
+
+    A clip of one word is another question than a stream, where all hours of other speech speak
+    against a keyword. `benchmarks/keywords.py --choose-clips` gave the limit for a keyword.
+    """
     keyword = 2 + int(best[2:].argmax())
-    if best[keyword] >= 0.5:
+    if best[keyword] >= limit:
         return keyword
     return int(best[1] >= 0.5)
+
+
+def smooth_frames(session: Session) -> int:
+    """Frames that the model's decoder averages."""
+    decoding = session.manifest.decoding
+    assert isinstance(decoding, KeywordDecoding)
+    return max(1, session.manifest.timing.frames(decoding.smoothing_s))
 
 
 def command_class(label: str) -> str:
@@ -63,22 +94,29 @@ def command_class(label: str) -> str:
     return label if label in (*COMMANDS, "_silence_") else "_unknown_"
 
 
-def command_clips(folder: Path) -> list[tuple[Path, str]]:
-    """Path and class of the official Speech Commands test clips of the six classes."""
+def command_clips(folder: Path, split: str = "testing") -> list[tuple[Path, str]]:
+    """Path and class of the official Speech Commands clips of the six classes.
+
+    The official test names its unknown words; of the `validation` split all words are taken, and
+    there is no silence.
+    """
     with (folder / "clips.tsv").open(encoding="utf-8", newline="") as stream:
         return [
             (folder / row["path"], command_class(row["word"]))
             for row in csv.DictReader(stream, delimiter="\t")
-            if row["official_set"] == "testing"
-            and (row["test12_label"] in ("_unknown_", "_silence_") or row["word"] in COMMANDS)
+            if row["official_set"] == split
+            and (
+                split != "testing"
+                or row["test12_label"] in ("_unknown_", "_silence_")
+                or row["word"] in COMMANDS
+            )
         ]
 
 
-def detections(session: Session, logits: Samples, thresholds: dict[str, float]) -> list[Keyword]:
-    """What the shipped decoder emits for these logits at other thresholds."""
-    own = session.manifest.decoding
-    assert isinstance(own, KeywordDecoding)
-    settings = KeywordDecoding(thresholds, own.smoothing_s, own.refractory_s, own.flush_s)
+def detections(session: Session, logits: Samples) -> list[Keyword]:
+    """What the shipped decoder emits for these logits."""
+    settings = session.manifest.decoding
+    assert isinstance(settings, KeywordDecoding)
     decoder = KeywordDecoder(session.manifest.labels, session.manifest.timing, settings)
     events = [*decoder.push(logits, np.empty(0)), *decoder.flush()]
     return [event for event in events if isinstance(event, Keyword)]

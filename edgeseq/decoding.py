@@ -16,6 +16,7 @@ __all__ = [
     "VadDecoding",
     "check_decoding",
     "decoding_fields",
+    "fill_decoding",
     "read_decoding",
 ]
 
@@ -72,6 +73,27 @@ def check_decoding(
     kinds = {"keyword": KeywordDecoding, "vad": VadDecoding, "bytes": ByteDecoding}
     if not isinstance(decoding, kinds[task]):
         raise ManifestError(f"{path}: is no {kinds[task].__name__} of task {task}")
+
+
+DEFAULTS: dict[str, dict[str, float]] = {
+    "keyword": {"smoothing_s": 0.24, "refractory_s": 1.0, "flush_s": 0.5},
+    "vad": {
+        "on": 0.6, "off": 0.35, "min_speech_s": 0.1, "min_silence_s": 0.3, "pad_s": 0.05,
+        "flush_s": 0.1,
+    },
+    "bytes": {"flush_s": 0.0},
+}  # fmt: skip
+DEFAULT_THRESHOLD = 0.8
+
+
+def fill_decoding(task: str, labels: tuple[str, ...], given: Mapping[str, object]) -> Decoding:
+    """The settings in `given`, and defaults for those it leaves out; ManifestError as below."""
+    values: dict[str, object] = {**DEFAULTS[task], **given}
+    if task == "keyword":
+        own = values.get("thresholds", {})
+        words = dict.fromkeys(labels[len(NOT_WORDS) :], DEFAULT_THRESHOLD)
+        values["thresholds"] = {**words, **own} if isinstance(own, Mapping) else own
+    return read_decoding(task, labels, values)
 
 
 def read_decoding(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..assets import bundled, resolve
+from ..assets import resolve
 from ..errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ ONLY_FOR = {
     "calibration": ("native", "firmware"),
 }
 """The targets that an option means something for."""
+
+OPTION = {"scheme": "quantize"}
+"""Options by parameter, where the names differ."""
 
 DEFAULT_OUT = {"onnx": "model.onnx", "native": "model.esq", "firmware": "firmware"}
 
@@ -64,8 +67,9 @@ def command(
 ) -> None:
     """Export CHECKPOINT (model.safetensors of `edgeseq train`) as one step of a stream.
 
-    For the targets native and firmware CHECKPOINT may also be an int8 .onnx file, or the name of a
-    bundled model: its weights are read back.
+    CHECKPOINT may also be an .onnx file or the name of a bundled model. For the targets native and
+    firmware its int8 weights are read back; for onnx, with --decoding, it is written again with
+    other decoder settings.
 
     An ONNX file holds the graph, the manifest and a golden input with its output; so does an .esq
     file, with the integer program in place of the graph. A firmware folder holds model_data.c, its
@@ -73,12 +77,21 @@ def command(
     """
     _refuse_other_options(context, target)
     try:
+        from edgeseq_export.package import set_decoding
+        from edgeseq_export.read_back import is_model_file
+
         from ..training.config import Recipe
 
-        loaded = _load(checkpoint, target)
         out = out or Path(DEFAULT_OUT[target])
-        if decoding is not None:
-            loaded.facts["decoding"] = dict(Recipe.load(decoding).decoding)
+        settings = None if decoding is None else dict(Recipe.load(decoding).decoding)
+        if target == "onnx" and settings is not None and is_model_file(checkpoint):
+            _refuse_new_weights(context)
+            set_decoding(resolve(str(checkpoint)), out, settings)
+            print(out)
+            return
+        loaded = _load(checkpoint, target)
+        if settings is not None:
+            loaded.facts["decoding"] = settings
         if target == "firmware":
             _firmware(loaded, out, calibration)
         elif target == "native":
@@ -95,21 +108,26 @@ def _refuse_other_options(context: click.Context, target: str) -> None:
     for name, meant_for in ONLY_FOR.items():
         given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
         if given and target not in meant_for:
-            option = "quantize" if name == "scheme" else name
+            option = OPTION.get(name, name)
             raise click.UsageError(f"--{option} is only for --target {' or '.join(meant_for)}")
+
+
+def _refuse_new_weights(context: click.Context) -> None:
+    for name in ("scheme", "chunk"):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = OPTION.get(name, name)
+            raise click.UsageError(f"--{option} needs the checkpoint (model.safetensors)")
 
 
 def _load(path: Path, target: str) -> Checkpoint:
     """The checkpoint, which an int8 ONNX file can stand in for where weights become int8 again."""
-    from ..training.checkpoint import load_checkpoint
+    from edgeseq_export.read_back import is_model_file, load_weights
 
-    if path.suffix != ".onnx" and str(path) not in bundled():
-        return load_checkpoint(path)
-    if target == "onnx":
-        raise ConfigError(f"{path}: --target onnx needs the checkpoint (model.safetensors)")
-    from edgeseq_export.read_back import read_back
-
-    return read_back(resolve(str(path)))
+    if target == "onnx" and is_model_file(path):
+        raise ConfigError(
+            f"{path}: --target onnx needs the checkpoint (model.safetensors), or --decoding alone"
+        )
+    return load_weights(path)
 
 
 def _onnx(loaded: Checkpoint, out: Path, scheme: str, chunk: int) -> None:

@@ -32,7 +32,7 @@ def default_cache() -> Path:
 )  # fmt: skip
 @click.option(
     "--init", type=click.Path(path_type=Path), default=None,
-    help="Checkpoint (model.safetensors) whose weights to start from.",
+    help="Weights to start from: a checkpoint, an int8 .onnx file, or a bundled model's name.",
 )  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), default=None, help="CPU threads.")
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
@@ -49,6 +49,8 @@ def command(
     try:
         import torch
 
+        from edgeseq_export.read_back import load_weights
+
         from ..training.config import Recipe
         from ..training.run import train
     except ImportError as error:
@@ -57,8 +59,9 @@ def command(
         torch.set_num_threads(threads)
     plan = Recipe.load(recipe)
     folder = out or Path("runs") / plan.name
+    base = None if init is None else load_weights(init)
     try:
-        path = train(plan, list(roots), folder, cache or default_cache(), progress, init)
+        path = train(plan, list(roots), folder, cache or default_cache(), progress, base)
     except KeyboardInterrupt:
         print(f"interrupted; the same command goes on from {folder}/last.ckpt", file=sys.stderr)
         raise

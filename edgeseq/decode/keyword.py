@@ -1,4 +1,4 @@
-"""Keywords: smoothed label probabilities, one event per spoken word."""
+"""Keywords: label probabilities of smoothed logits, one event per spoken word."""
 
 from __future__ import annotations
 
@@ -23,8 +23,16 @@ OTHER_REFRACTORY_S = 0.3
 """How long after a keyword no other label may fire: less is still the same word."""
 
 
+LOWEST_LOGIT = -100.0
+"""Logits further below the frame's highest are set to this: a mean must stay finite."""
+
+
 class KeywordDecoder:
     """Emits a Keyword at the peak of a smoothed probability above its threshold.
+
+    What is smoothed is the logits, so that a score is the (normalised) geometric mean of the
+    newest frames' probabilities. A word must be likely in all of them; an arithmetic mean is high
+    when a door slams into half of them.
 
     After an event its label is quiet for `refractory_s` and all others for 0.3 s. Besides, a label
     that was above its threshold at the event, as winner or as loser of the same word, must fall
@@ -38,10 +46,9 @@ class KeywordDecoder:
         self._timing = timing
         count = len(self._labels)
         frames = max(1, timing.frames(decoding.smoothing_s))
-        # Scores are sums over the smoothing frames, so thresholds are scaled instead.
         self._threshold = np.full(count, np.inf)
         for label, value in decoding.thresholds.items():
-            self._threshold[self._labels.index(label)] = value * frames
+            self._threshold[self._labels.index(label)] = value
         self._threshold[: len(NOT_WORDS)] = np.inf
         self._look = timing.frames(LOOK_S)
         self._refractory = timing.frames(decoding.refractory_s)
@@ -78,16 +85,20 @@ class KeywordDecoder:
     def _smooth(self, row: npt.NDArray[np.float32]) -> None:
         slot = self._ring[self._slot]
         top = float(np.maximum.reduce(row))
-        # NaN or +inf anywhere shows in the maximum; such a frame says nothing.
+        # NaN or +inf anywhere shows in the maximum; such a frame says nothing, as one of zeros.
         if math.isfinite(top):
             np.subtract(row, top, out=slot)
-            np.exp(slot, out=slot)
-            slot /= np.add.reduce(slot)
+            np.maximum(slot, LOWEST_LOGIT, out=slot)
         else:
             slot.fill(0)
         self._slot = (self._slot + 1) % len(self._ring)
         # Summed anew each time: a running sum would drift over hours.
-        np.add.reduce(self._ring, axis=0, out=self._score)
+        score = self._score
+        np.add.reduce(self._ring, axis=0, out=score)
+        score /= len(self._ring)
+        score -= np.maximum.reduce(score)
+        np.exp(score, out=score)
+        score /= np.add.reduce(score)
 
     def _judge(self, above: npt.NDArray[np.bool_], events: list[Event]) -> None:
         now = self._output
@@ -108,8 +119,7 @@ class KeywordDecoder:
 
     def _emit(self) -> Event:
         at = self._peak_at
-        score = min(1.0, self._peak / len(self._ring))
-        event = Keyword(self._timing.output_seconds(at), self._labels[self._best], score)
+        event = Keyword(self._timing.output_seconds(at), self._labels[self._best], self._peak)
         np.maximum(self._blocked, at + self._other, out=self._blocked)
         self._blocked[self._best] = at + self._refractory
         self._best, self._peak = -1, 0.0

@@ -91,7 +91,8 @@ class Chain(StreamModel):
             tuple(t for name, layer in layers for t in prefixed(layer.state_spec, name))
         )
 
-    def _named(self) -> list[tuple[str, StreamModel]]:
+    def named_layers(self) -> list[tuple[str, StreamModel]]:
+        """The layers with their names, in order."""
         return [
             (name, layer) for name, layer in self.layers.items() if isinstance(layer, StreamModel)
         ]
@@ -104,7 +105,7 @@ class Chain(StreamModel):
     @property
     def timing(self) -> Timing:
         """The first layer's window and hop, with what the later layers add."""
-        layers = [layer for _, layer in self._named()]
+        layers = [layer for _, layer in self.named_layers()]
         first = layers[0].timing
         contexts = [layer.timing.left_context for layer in layers]
         longest = max((c for c in contexts if c is not None), default=0)
@@ -118,17 +119,17 @@ class Chain(StreamModel):
     @property
     def receptive_field(self) -> int | None:
         """Sum of the layers' fields, None as soon as one is without bound."""
-        fields = [layer.receptive_field for _, layer in self._named()]
+        fields = [layer.receptive_field for _, layer in self.named_layers()]
         return None if None in fields else sum(f for f in fields if f is not None)
 
     def macs_per_frame(self) -> int:
         """Sum over the layers."""
-        return sum(layer.macs_per_frame() for _, layer in self._named())
+        return sum(layer.macs_per_frame() for _, layer in self.named_layers())
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Run every layer with its own part of the state."""
         next_state: State = {}
-        for name, layer in self._named():
+        for name, layer in self.named_layers():
             own = {t.name: state[f"{name}.{t.name}"] for t in layer.state_spec}
             x, after = layer(x, own)
             next_state.update({f"{name}.{key}": value for key, value in after.items()})

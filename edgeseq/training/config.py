@@ -8,7 +8,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..errors import ConfigError
+from ..decoding import fill_decoding
+from ..errors import ConfigError, ManifestError
 from ..models import ModelConfig
 from .tasks import BYTES, KEYWORD, TASKS, VAD
 
@@ -17,6 +18,7 @@ __all__ = ["Augment", "Corpus", "Optimise", "Recipe"]
 T = TypeVar("T")
 
 OPTIMIZERS = ("adamw", "muon")
+PRECISIONS = ("float32", "bf16")
 
 MOST_BASES = 8
 """Recipes that one recipe may extend, each the next."""
@@ -101,6 +103,9 @@ class Optimise:
 
     `optimizer` is `adamw`, or `muon` for the encoder's matrices and AdamW for the rest: on keywords
     300 steps of it leave a fifth less loss than 300 of AdamW.
+
+    `precision` is `float32`, or `bf16` for products in bfloat16 (weights, logits and losses stay
+    float32). float16 is not offered: it needs a loss scale, which can collapse.
     """
 
     optimizer: str = "adamw"
@@ -114,9 +119,14 @@ class Optimise:
     ema: float = 0.998
     seed: int = 1
     validate_every: int = 500
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
-        """Refuse an optimiser that is not there."""
+        """Refuse an optimiser or a precision that is not there."""
+        if self.precision not in PRECISIONS:
+            raise ConfigError(
+                f"train.precision is {self.precision!r}; allowed: {', '.join(PRECISIONS)}"
+            )
         if self.optimizer not in OPTIMIZERS:
             raise ConfigError(
                 f"train.optimizer is {self.optimizer!r}; allowed: {', '.join(OPTIMIZERS)}"
@@ -179,6 +189,11 @@ class Recipe:
         corpora = tuple(_fill(Corpus, entry, "data") for entry in _list(values, "data"))
         if lost := sorted({label for c in corpora for label in c.holds} - set(full[task])):
             raise ConfigError(f"data.holds names {lost[0]!r}, which is none of the labels")
+        decoding = _table(values, "decoding")
+        try:
+            fill_decoding(task, full[task], decoding)
+        except ManifestError as error:
+            raise ConfigError(str(error)) from None
         return cls(
             name=str(values.get("name", "model")),
             task=task,
@@ -187,7 +202,7 @@ class Recipe:
             corpora=corpora,
             augment=_fill(Augment, values.get("augment", {}), "augment"),
             optimise=_fill(Optimise, values.get("train", {}), "train"),
-            decoding=_table(values, "decoding"),
+            decoding=decoding,
             licence=str(values.get("licence", "not stated")),
             folder=folder,
         )

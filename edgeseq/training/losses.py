@@ -12,8 +12,13 @@ from .tasks import NEGATIVE, SILENCE, UNKNOWN
 
 __all__ = ["byte_loss", "keyword_loss", "smoothed_log_p", "vad_loss"]
 
+
 SMOOTH_FRAMES = 4
-"""Frames whose scores are averaged, about the decoder's smoothing time."""
+"""Frames whose logits are averaged, a third of what the decoder averages.
+
+A GRU that went on with the decoder's own 12 frames missed more words at the same false alarms (5.4
+instead of 4.7 %): the longer mean is then no margin any more.
+"""
 
 
 def smoothed_log_p(logits: Tensor) -> Tensor:

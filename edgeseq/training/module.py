@@ -9,6 +9,7 @@ import lightning
 import torch
 from torch import Tensor
 
+from ..errors import ConfigError
 from ..models import LogMelConfig, State
 from .augment import SpecAugment
 from .config import Recipe
@@ -20,6 +21,9 @@ from .tasks import BYTES, KEYWORD
 __all__ = ["SequenceModule"]
 
 CARRY_SKIP_SECONDS = 0.3
+
+MOST_BAD = 20
+"""Batches in a row with a loss that is not finite, after which training ends."""
 
 
 class SequenceModule(lightning.LightningModule):
@@ -38,8 +42,16 @@ class SequenceModule(lightning.LightningModule):
         self.skip_frames = 0
         if isinstance(front, LogMelConfig):
             self.skip_frames = round(CARRY_SKIP_SECONDS * front.sample_rate / front.hop)
-            self.model.layers["frontend"].register_forward_hook(SpecAugment(recipe.augment))
+            frontend = self.model.layers["frontend"]
+            frontend.register_forward_hook(SpecAugment(recipe.augment))
+            if recipe.optimise.precision != "float32":
+                # Powers span ten decades; bfloat16 has three digits.
+                exact = torch.autocast(
+                    "cuda" if torch.cuda.is_available() else "cpu", enabled=False
+                )
+                frontend.forward = exact(frontend.forward)
         self.carried: State | None = None
+        self.skipped = self.in_a_row = 0
 
     def _start(self, batch: int, fresh: Tensor) -> State:
         """The carried state, with the start state in rows that begin a new stream."""
@@ -62,6 +74,7 @@ class SequenceModule(lightning.LightningModule):
             fresh = torch.ones_like(fresh)
         fresh = fresh if self.carried is not None else torch.ones_like(fresh)
         logits, state = self.model(inputs, self._start(len(inputs), fresh))
+        logits = logits.float()
         if carry:
             self.carried = {name: value.detach() for name, value in state.items()}
         if self.recipe.task == BYTES:
@@ -69,10 +82,10 @@ class SequenceModule(lightning.LightningModule):
             return {"loss": nats, "bits_per_byte": nats.detach() / math.log(2)}
         if self.recipe.task == KEYWORD:
             skip = torch.where(fresh, 0, self.skip_frames)
+            log_p = smoothed_log_p(logits)
             loss, right = keyword_loss(
-                smoothed_log_p(logits), target, skip, batch["answer"], batch["early"],
-                batch["unjudged"],
-            )  # fmt: skip
+                log_p, target, skip, batch["answer"], batch["early"], batch["unjudged"]
+            )
             return {"loss": loss.mean(), "error": 1 - right.float().mean()}
         loss = vad_loss(logits, target)
         return {"loss": loss, "error": (logits.argmax(-1) != target).float().mean()}
@@ -85,9 +98,28 @@ class SequenceModule(lightning.LightningModule):
         """Draw dropout and masks from the number of the step alone, for the same reason."""
         torch.manual_seed(self.recipe.optimise.seed * 1_000_003 + self.global_step)
 
-    def training_step(self, batch: Batch, index: int) -> Tensor:
-        """Loss of one batch; logs it and the task's figure."""
+    def training_step(self, batch: Batch, index: int) -> Tensor | None:
+        """Loss of one batch; logs it and the task's figure.
+
+        A batch whose loss is not finite is skipped and counted (`train/skipped`), and the streams
+        begin anew, since the carried state may be as bad.
+
+        Raises:
+            ConfigError: MOST_BAD batches in a row were bad: the weights are.
+        """
         values = self._loss(batch, carry=True)
+        if not torch.isfinite(values["loss"]):
+            self.skipped += 1
+            self.in_a_row += 1
+            self.carried = None
+            self.log("train/skipped", float(self.skipped))
+            if self.in_a_row == MOST_BAD:
+                raise ConfigError(
+                    f"the loss of {MOST_BAD} batches in a row is not finite; lower "
+                    "train.learning_rate, or go on from an earlier checkpoint (--init)"
+                )
+            return None
+        self.in_a_row = 0
         self.log_dict({f"train/{k}": v for k, v in values.items()}, prog_bar=True)
         return values["loss"]
 

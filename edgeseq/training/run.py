@@ -19,7 +19,7 @@ from .. import __version__
 from ..errors import ConfigError
 from ..models import Chain, LogMelConfig
 from ..models.frontend import LogMel
-from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from .checkpoint import Checkpoint, save_checkpoint
 from .config import Recipe
 from .corpora import TRAIN, VALIDATION
 from .data import AudioCorpora, Batch, ByteBatches, KeywordBatches, VadBatches
@@ -76,7 +76,7 @@ class _Data(lightning.LightningDataModule):
 
 def facts_of(recipe: Recipe, base: Checkpoint | None = None) -> dict[str, Any]:
     """What the exporter must know beside the weights; `base` is where training starts from."""
-    kept = ("name", "steps", "seed", "figures", "init")
+    kept = ("name", "steps", "seed", "figures", "init", "int8_sha256")
     first = {} if base is None else {"init": {k: base.facts[k] for k in kept if k in base.facts}}
     return {
         **first,
@@ -103,7 +103,7 @@ def train(
     out: Path,
     cache: Path,
     progress: bool = True,
-    init: Path | None = None,
+    init: Checkpoint | None = None,
 ) -> Path:
     """Train a recipe to its last step; an interrupted run goes on where it stopped.
 
@@ -123,8 +123,7 @@ def train(
         ConfigError: a corpus is missing, or `out` holds a run of another recipe.
     """
     out.mkdir(parents=True, exist_ok=True)
-    base = None if init is None else load_checkpoint(init)
-    facts = facts_of(recipe, base)
+    facts = facts_of(recipe, init)
     identity = hashlib.sha256(
         json.dumps([facts, recipe.model.as_dict()], sort_keys=True).encode()
     ).hexdigest()
@@ -141,13 +140,13 @@ def train(
     data = _Data(recipe, roots, cache)
     module = SequenceModule(recipe)
     if recipe.augment.hard_p:
-        if base is None:
+        if init is None:
             raise ConfigError(
                 "augment.hard_p needs a checkpoint to listen with; name it with --init"
             )
-        data.mine(base.model)
-    if base is not None:
-        start_from(module.model, recipe.labels, base)
+        data.mine(init.model)
+    if init is not None:
+        start_from(module.model, recipe.labels, init)
     elif isinstance(recipe.model.frontend, LogMelConfig) and not last.exists():
         _fit_frontend(module, data)
     trainer = _trainer(recipe, out, progress)
@@ -221,6 +220,7 @@ def _trainer(recipe: Recipe, out: Path, progress: bool) -> lightning.Trainer:
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
         gradient_clip_val=o.clip_norm,
+        precision="bf16-mixed" if o.precision == "bf16" else "32-true",
         logger=TensorBoardLogger(str(out), name="", version="log"),
         log_every_n_steps=20,
         callbacks=[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import onnx
 
 from edgeseq import __version__
-from edgeseq.decoding import read_decoding
+from edgeseq.decoding import fill_decoding
 from edgeseq.errors import ExportError
 from edgeseq.manifest import (
     KEY,
@@ -25,28 +26,25 @@ from edgeseq.manifest import (
     Quantization,
     config_digest,
 )
+from edgeseq.models import Chain
+from edgeseq.runtime import read_manifest
 from edgeseq.spec import State, StateSpec, TensorSpec
 from edgeseq.training.checkpoint import Checkpoint
 
+from .gates import check_int8, check_streaming
 from .graph import INPUT, NEXT_STATE, OUTPUT, STATE, export_graph
+from .integer import calibration_input
 from .quantize import count_ops, narrow_filters, quantize
 
 __all__ = [
-    "export", "golden_input", "make_golden", "make_manifest", "run_steps", "write_whole",
+    "export", "golden_input", "make_golden", "make_manifest", "run_steps", "set_decoding",
+    "write_whole",
 ]  # fmt: skip
 
 GOLDEN_STEPS = 4
 GOLDEN_SEED = 20
+PROBE_FRAMES = 400
 INT8_TOLERANCE, FLOAT_TOLERANCE = 0.05, 1e-3
-DEFAULT_DECODING: dict[str, dict[str, Any]] = {
-    "keyword": {"smoothing_s": 0.08, "refractory_s": 1.0, "flush_s": 0.5},
-    "vad": {
-        "on": 0.6, "off": 0.35, "min_speech_s": 0.1, "min_silence_s": 0.3, "pad_s": 0.05,
-        "flush_s": 0.1,
-    },
-    "bytes": {"flush_s": 0.0},
-}  # fmt: skip
-DEFAULT_THRESHOLD = 0.8
 
 
 def run_steps(
@@ -85,10 +83,16 @@ def export(checkpoint: Checkpoint, path: Path, scheme: str = "int8", chunk: int 
     """
     if path.suffix != ".onnx":
         raise ExportError(f"{path}: the file to write must end in .onnx")
-    graph = export_graph(checkpoint.model, chunk)
-    narrow_filters(graph, scheme)
-    graph = quantize(graph, scheme)
-    ops, model = count_ops(graph), checkpoint.model
+    model = checkpoint.model
+    check_streaming(model, chunk)
+    full = export_graph(model, chunk)
+    narrow_filters(full, scheme)
+    graph = quantize(full, scheme)
+    if graph is not full:
+        x = real_steps(model, chunk)
+        start = model.state_spec.zeros(1)
+        check_int8(run_steps(full, x, start)[0], run_steps(graph, x, start)[0])
+    ops = count_ops(graph)
     quantization = Quantization(
         scheme, ops.integer, ops.float_weights + ops.activations, ops.weight_bytes
     )
@@ -104,6 +108,37 @@ def export(checkpoint: Checkpoint, path: Path, scheme: str = "int8", chunk: int 
     return manifest
 
 
+def real_steps(model: Chain, chunk: int) -> npt.NDArray[Any]:
+    """Input `[steps, 1, chunk, D]` from the clip that ships with the package."""
+    x = calibration_input(model)[:1, :PROBE_FRAMES].numpy()
+    steps = -(-x.shape[1] // chunk)
+    # The last step goes on with the beginning of the clip.
+    return np.resize(x, (steps, 1, chunk, x.shape[2]))
+
+
+def set_decoding(source: Path, path: Path, settings: Mapping[str, object]) -> Manifest:
+    """Write an exported ONNX file again with other decoder settings; the graph stays as it is.
+
+    Args:
+        source: the file to take.
+        path: the file to write.
+        settings: of the decoder, by name; those left out get defaults.
+
+    Raises:
+        ManifestError: `source` is no file of edgeseq, or a setting is not allowed.
+        ExportError: `path` does not end in .onnx.
+    """
+    if path.suffix != ".onnx":
+        raise ExportError(f"{path}: the file to write must end in .onnx")
+    old = read_manifest(source)
+    manifest = replace(old, decoding=fill_decoding(old.task, old.labels, settings))
+    graph = onnx.load(source)
+    (entry,) = (entry for entry in graph.metadata_props if entry.key == KEY)
+    entry.value = manifest.to_json()
+    write_whole(path, graph.SerializeToString(deterministic=True))
+    return manifest
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file that appears only when it is complete."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -112,15 +147,6 @@ def write_whole(path: Path, data: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _decoding(checkpoint: Checkpoint) -> dict[str, Any]:
-    task, labels = checkpoint.facts["task"], checkpoint.facts["labels"]
-    given = {**DEFAULT_DECODING[task], **checkpoint.facts["decoding"]}
-    if task == "keyword":
-        own = given.get("thresholds", {})
-        given["thresholds"] = {label: own.get(label, DEFAULT_THRESHOLD) for label in labels[2:]}
-    return given
 
 
 def make_manifest(
@@ -163,7 +189,7 @@ def make_manifest(
         parameters=model.parameter_count(),
         macs_per_frame=model.macs_per_frame(),
         quantization=quantization,
-        decoding=read_decoding(facts["task"], labels, _decoding(checkpoint)),
+        decoding=fill_decoding(facts["task"], labels, facts["decoding"]),
         provenance=Provenance(
             edgeseq=__version__,
             config=config,

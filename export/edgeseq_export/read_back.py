@@ -7,6 +7,7 @@ fixes, tells them apart, and the result is compared with the file before it is u
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from edgeseq.assets import bundled, resolve
 from edgeseq.errors import ExportError
 from edgeseq.manifest import Manifest
 from edgeseq.models import Chain, ModelConfig
@@ -28,13 +30,13 @@ from edgeseq.models.heads import Head
 from edgeseq.models.rnn import Gru, Lstm
 from edgeseq.models.transformer import Block, Transformer
 from edgeseq.runtime import read_manifest
-from edgeseq.training.checkpoint import Checkpoint
+from edgeseq.training.checkpoint import Checkpoint, load_checkpoint
 
 from .graph import STATE
 from .package import run_steps
 from .verify import INT8_LIMIT, difference, probe_input, torch_steps
 
-__all__ = ["read_back"]
+__all__ = ["is_model_file", "load_weights", "read_back"]
 
 STEPS = 80
 
@@ -92,6 +94,22 @@ class Constants:
         return np.asarray(found, np.float32)
 
 
+def is_model_file(path: Path) -> bool:
+    """Whether it names an exported model, by its file or as a bundled one, and no checkpoint."""
+    return path.suffix == ".onnx" or str(path) in bundled()
+
+
+def load_weights(path: Path) -> Checkpoint:
+    """The weights of a checkpoint, or of an int8 ONNX file or bundled model in its place.
+
+    Raises:
+        ConfigError: a checkpoint that cannot be read.
+        ManifestError: no such file or bundled model, or it is damaged.
+        ExportError: a model file whose weights cannot be read back.
+    """
+    return read_back(resolve(str(path))) if is_model_file(path) else load_checkpoint(path)
+
+
 def read_back(path: Path) -> Checkpoint:
     """The checkpoint that an int8 file of one frame a step was exported from, as far as it tells.
 
@@ -122,7 +140,8 @@ def read_back(path: Path) -> Checkpoint:
         raise ExportError(
             f"{path}: its graph is not that of its model config ({error}); give the checkpoint"
         ) from error
-    checkpoint = Checkpoint(model, config, _facts(manifest))
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    checkpoint = Checkpoint(model, config, {**_facts(manifest), "int8_sha256": sha256})
     _prove(path, graph, checkpoint, manifest)
     return checkpoint
 

@@ -59,6 +59,26 @@ def test_a_word_gives_one_event_at_its_peak() -> None:
     assert 0.9 < event.score <= 1.0
 
 
+def test_a_word_must_be_likely_in_all_of_the_smoothing_frames() -> None:
+    """A slam that says "yes" for sure in two frames of three, and surely not in the other."""
+    slam = np.zeros((31, 5), np.float32)
+    slam[:, LABELS.index("yes")] = [*[-40, 20, 20] * 10, -40]
+    assert run(silence(9), slam, silence(60), thresholds={"yes": 0.5}) == []
+    sure = np.zeros((30, 5), np.float32)
+    sure[:, LABELS.index("yes")] = 8
+    assert len(run(silence(9), sure, silence(60), thresholds={"yes": 0.5})) == 1
+
+
+def test_the_score_is_the_softmax_of_the_mean_logits() -> None:
+    """Here over the three newest frames."""
+    rows = np.array([[0, 0, 3, 0, 0], [0, 0, 4, 1, 0], [0, 2, 6, 0, 0]], np.float32)
+    (event,) = run(rows, silence(60), thresholds={"yes": 0.6})
+    mean = np.exp(rows.mean(axis=0))
+    assert isinstance(event, Keyword)
+    assert event.score == pytest.approx(mean[2] / mean.sum())
+    assert event.time == pytest.approx(3 * 0.02)
+
+
 def test_labels_without_threshold_and_non_words_stay_quiet() -> None:
     assert run(word("off", 30), word("_unknown_", 30), silence(30)) == []
     assert run(word("yes", 30), silence(30), thresholds={}) == []

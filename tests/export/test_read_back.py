@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import closing
 from pathlib import Path
 
@@ -11,12 +12,12 @@ import pytest
 
 from edgeseq import Event, Keyword, Session, Speech, Stream, Token
 from edgeseq.assets import bundled, clip
-from edgeseq.errors import ExportError
+from edgeseq.errors import ConfigError, ExportError, ManifestError
 from edgeseq.models import Chain, ModelConfig
 from edgeseq.sources import open_audio
 from edgeseq_export import read_back as module
 from edgeseq_export.native import export_native
-from edgeseq_export.read_back import read_back
+from edgeseq_export.read_back import is_model_file, load_weights, read_back
 from tests.runtime.native_files import need_engine
 
 
@@ -102,3 +103,36 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ExportError, match=r"int8 \.onnx files of one frame a step"):
         read_back(graphs.gru_model(tmp_path / "float.onnx"))
+
+
+def test_training_may_start_from_a_bundled_model(tmp_path: Path) -> None:
+    """By name or by file; the head goes by label, and the new checkpoint says where it began."""
+    from edgeseq.training.config import Recipe
+    from edgeseq.training.run import facts_of, start_from
+
+    base = load_weights(Path("words-gru"))
+    path = bundled()["words-gru"]
+    assert base.facts["int8_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    again = load_weights(path)
+    recipe = Recipe.load(Path(__file__).parents[2] / "recipes" / "digits-gru.toml")
+    model = recipe.model.build()
+    start_from(model, recipe.labels, base)
+    own, given = model.state_dict(), again.model.state_dict()
+    encoder = [name for name in own if name.startswith("layers.encoder.")]
+    assert all((own[name] == given[name]).all() for name in encoder)
+    head = "layers.head.linear.weight"
+    row, old = recipe.labels.index("seven"), base.facts["labels"].index("seven")
+    assert (own[head][row] == given[head][old]).all()
+    init = facts_of(recipe, base)["init"]
+    assert init["name"] == "words-gru"
+    assert init["int8_sha256"] == base.facts["int8_sha256"]
+
+
+def test_a_checkpoint_is_no_model_file(tmp_path: Path) -> None:
+    assert is_model_file(Path("vad-gru"))
+    assert is_model_file(Path("any.onnx"))
+    assert not is_model_file(Path("model.safetensors"))
+    with pytest.raises(ConfigError, match="cannot be read as a checkpoint"):
+        load_weights(tmp_path / "model.safetensors")
+    with pytest.raises(ManifestError, match="no such model file"):
+        load_weights(tmp_path / "m.onnx")

@@ -116,8 +116,12 @@ def test_training_with_mining_runs_from_a_checkpoint(root: Path, tmp_path: Path)
     plan = dataclasses.replace(recipe(hard_p=0.5), optimise=short)
     start = tmp_path / "start.safetensors"
     save_checkpoint(start, eager_model(plan), plan.model, facts_of(plan))
-    made = train(plan, [root], tmp_path / "out", tmp_path / "cache", False, init=start)
+    made = train(
+        plan, [root], tmp_path / "out", tmp_path / "cache", False, init=load_checkpoint(start)
+    )
     assert load_checkpoint(made).facts["init"] == {"name": "model", "steps": 2, "seed": 1}
     shutil.rmtree(tmp_path / "cache")  # a finished run reads no recordings when it is asked again
-    again = train(plan, [], tmp_path / "out", tmp_path / "cache", False, init=start)
+    again = train(
+        plan, [], tmp_path / "out", tmp_path / "cache", False, init=load_checkpoint(start)
+    )
     assert again == made
