@@ -23,6 +23,7 @@ from ..profile.labels import count, mebibytes
 from ..profile.machine import this_machine
 from ..profile.scoring import Interval, WordScore, frame_accuracy, read_labels, score_words
 from ..runtime import read_manifest
+from .advice import faster_form, keeping_up
 from .choose import Chosen, choose
 from .figures import best_in_bold
 from .join import compare_files
@@ -43,6 +44,10 @@ Row = dict[str, Any]
     "-o", "--output", "outputs", multiple=True, metavar="FILE", callback=parse_outputs,
     help="With .json files: write .json, .csv or .html; may be given again.",
 )  # fmt: skip
+@click.option(
+    "--slower", type=click.FloatRange(1.0, 10_000.0), metavar="N",
+    help="Also estimate which models keep up on a CPU that is N times slower.",
+)  # fmt: skip
 @click.option("--mix", is_flag=True, help="With .json files: join even what cannot be compared.")
 def command(
     models: tuple[str, ...],
@@ -52,6 +57,7 @@ def command(
     rounds: int,
     as_json: bool,
     outputs: tuple[Path, ...],
+    slower: float | None,
     mix: bool,
 ) -> None:
     """Run MODELs over the same input, each in fresh processes, and print one table.
@@ -64,8 +70,14 @@ def command(
 
     With --labels, keyword models are scored by words found (until 0.75 s after the end of the
     word) and false alarms, speech detectors by the share of 10 ms frames that are right.
+
+    Of a model that is there in float and in int8 the faster one here is named: small models and old
+    processors are often faster in float. --slower scales the times measured here, which says
+    nothing about caches and vector units of the other CPU: measure there before you decide.
     """
     if _are_profiles(models, wav, text, labels, outputs, mix):
+        if slower is not None:
+            raise click.UsageError("--slower goes with models, not with .json files")
         compare_files(models, outputs, mix, as_json)
         return
     if (wav is None) == (text is None):
@@ -91,7 +103,8 @@ def command(
                 if model.name in done
             ]
             caption = _caption(rows, min(len(runs) for runs in done.values()))
-            _print(rows, caption, file, as_json)
+            advice = [*faster_form(rows), *keeping_up(rows, slower)]
+            _print(rows, caption, advice, file, as_json)
 
 
 def _are_profiles(
@@ -166,6 +179,7 @@ def _row(model: Chosen, measured: Measured, truth: list[Interval] | None) -> Row
         "task": manifest.task,
         "family": manifest.family,
         "quantization": manifest.quantization.scheme,
+        "config_sha256": manifest.provenance.config_sha256,
         "metric": metric,
         "file_bytes": model.path.stat().st_size,
         "weight_bytes": manifest.quantization.weight_bytes,
@@ -174,6 +188,7 @@ def _row(model: Chosen, measured: Measured, truth: list[Interval] | None) -> Row
         "macs_per_step": manifest.macs_per_frame * timing.chunk,
         "step_p50_us": measured.step_p50_us,
         "step_p99_us": measured.step_p99_us,
+        "step_seconds": timing.step_seconds if audio else None,
         "rtf": measured.compute_seconds / measured.seconds if audio and measured.seconds else None,
         "peak_rss_bytes": measured.peak_rss_bytes,
         "algorithmic_latency_ms": timing.algorithmic_latency * 1000 if audio else None,
@@ -225,12 +240,12 @@ METRICS = {
 }
 
 
-def _print(rows: list[Row], caption: str, file: str, as_json: bool) -> None:
+def _print(rows: list[Row], caption: str, advice: list[str], file: str, as_json: bool) -> None:
     if as_json:
         for row in rows:
             row["metric"] = _plain(row)
         document = {"input": file, "machine": this_machine().as_dict(), "models": rows}
-        print(json.dumps({**document, "caption": caption}))
+        print(json.dumps({**document, "caption": caption, "advice": advice}))
         return
     # A row per property: even three models side by side fit where fourteen columns do not.
     table = Table()
@@ -251,6 +266,8 @@ def _print(rows: list[Row], caption: str, file: str, as_json: bool) -> None:
         console.width = 1000
     console.print(table)
     console.print(caption)
+    for line in advice:
+        console.print(visible(line))
 
 
 def _plain(row: Row) -> object:

@@ -14,6 +14,7 @@ import click
 from ..assets import resolve
 from ..manifest import Manifest
 from ..runtime import read_manifest
+from ..runtime.onnx_file import operators
 from ..spec import TensorSpec
 from .lines import visible
 
@@ -29,6 +30,9 @@ def command(model: str, as_json: bool) -> None:
     path = resolve(model)
     manifest = read_manifest(path)
     facts = _facts(path, manifest)
+    facts["operators"] = None
+    if path.suffix == ".onnx":
+        facts["operators"] = asdict(operators(memoryview(path.read_bytes()), str(path)))
     if as_json:
         document = json.loads(manifest.to_json())
         for tensor in ("x", "y"):
@@ -87,6 +91,7 @@ def _rows(manifest: Manifest, facts: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("decoding", _decoding(asdict(manifest.decoding))),
         blank,
+        *_operators(facts["operators"]),
         ("licence", origin.licence),
         ("made by", f"{origin.created_by}, edgeseq {origin.edgeseq}"),
     ]
@@ -135,6 +140,18 @@ def _macs(facts: dict[str, Any]) -> str:
     second = facts["macs_per_second"]
     per_second = "" if second is None else f", {second:,} per second"
     return f"{facts['macs_per_step']:,} per step{per_second}"
+
+
+def _operators(found: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """What a runtime, or a build with fewer operators, must offer."""
+    if found is None:
+        return []
+    sets = [f"{domain or 'ONNX'} opset {version}" for domain, version in found["opsets"].items()]
+    return [
+        ("needs", f"{', '.join(sets)}; IR version {found['ir']}"),
+        ("operators", ", ".join(f"{name} {n}" for name, n in found["counts"].items())),
+        ("", ""),
+    ]
 
 
 def _decoding(settings: dict[str, Any]) -> str:

@@ -7,18 +7,21 @@ instead of a parser's.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ..errors import ManifestError
 from ..manifest import KEY, MOST_MANIFEST_BYTES
 
-__all__ = ["manifest_text"]
+__all__ = ["Operators", "manifest_text", "operators"]
 
 # Field numbers of onnx.proto (ONNX 1.x; they never change).
-MODEL_GRAPH, MODEL_METADATA, MODEL_FUNCTION = 7, 14, 25
+MODEL_IR, MODEL_GRAPH, MODEL_OPSET, MODEL_METADATA, MODEL_FUNCTION = 1, 7, 8, 14, 25
+OPSET_DOMAIN, OPSET_VERSION = 1, 2
 ENTRY_KEY, ENTRY_VALUE = 1, 2
 GRAPH_NODE, GRAPH_INITIALIZER, GRAPH_SPARSE_INITIALIZER = 1, 5, 15
-NODE_ATTRIBUTE = 5
+NODE_TYPE, NODE_ATTRIBUTE, NODE_DOMAIN = 4, 5, 7
 ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS, ATTRIBUTE_SPARSE = (5, 10), (6, 11), (22, 23)
 SPARSE_PARTS = (1, 2)
 TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION = 13, 14
@@ -54,6 +57,43 @@ def manifest_text(data: memoryview, where: str) -> str:
             "edgeseq export"
         )
     return text
+
+
+@dataclass(frozen=True, slots=True)
+class Operators:
+    """What a runtime must know to run a graph.
+
+    Attributes:
+        ir: version of the file format.
+        opsets: version of each operator set by its domain; "" is ONNX itself.
+        counts: how often each operator occurs, as `name`, or `domain.name` outside of ONNX.
+    """
+
+    ir: int
+    opsets: dict[str, int]
+    counts: dict[str, int]
+
+
+def operators(data: memoryview, where: str) -> Operators:
+    """The operators in the bytes of an ONNX file; ManifestError when it is damaged."""
+    ir, opsets, counts = 0, dict[str, int](), Counter[str]()
+    try:
+        for number, value in _fields(data):
+            if number == MODEL_IR and isinstance(value, int):
+                ir = value
+            elif number == MODEL_OPSET and isinstance(value, memoryview):
+                entry = dict(_fields(value))
+                version = entry.get(OPSET_VERSION)
+                opsets[_text(entry.get(OPSET_DOMAIN))] = version if isinstance(version, int) else 0
+            elif number == MODEL_GRAPH and isinstance(value, memoryview):
+                for inner, node in _fields(value):
+                    if inner == GRAPH_NODE and isinstance(node, memoryview):
+                        parts = dict(_fields(node))
+                        domain, name = _text(parts.get(NODE_DOMAIN)), _text(parts.get(NODE_TYPE))
+                        counts[f"{domain}.{name}" if domain else name] += 1
+    except (_DamagedError, _RefusedError) as error:
+        raise ManifestError(f"{where}: is damaged ({error}); fetch or export it again") from None
+    return Operators(ir, opsets, dict(sorted(counts.items())))
 
 
 def _scan(data: memoryview) -> str | None:

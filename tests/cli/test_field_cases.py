@@ -322,3 +322,47 @@ def test_f34_bytes_come_one_by_one_or_at_once(tmp_path: Path) -> None:
     expected = whole.push(text) + whole.flush()
     found = [e for i in range(len(text)) for e in single.push(text[i : i + 1])]
     assert found + single.flush() == expected
+
+
+COMMON = {
+    "Add", "And", "Cast", "Clip", "Concat", "DFT", "Div", "DynamicQuantizeLinear", "Equal", "Exp",
+    "Expand",
+    "Gather", "Greater", "GreaterOrEqual", "LayerNormalization", "Less", "LessOrEqual", "Log",
+    "MatMul", "MatMulInteger", "Max", "Min", "Mul", "Neg", "Not", "Pow", "ReduceMax", "ReduceMean",
+    "ReduceSum", "Relu", "Reshape", "Shape", "Sigmoid", "Slice", "Softmax", "Split", "Sqrt",
+    "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze", "Where",
+}  # fmt: skip
+"""What the onnxruntime packages for phones run; a build with fewer operators goes by the list."""
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_f60_only_common_operators_which_info_lists(name: str) -> None:
+    found = json.loads(run("info", name, "--json").stdout)["operators"]
+    assert set(found["opsets"]) == {""}
+    assert found["opsets"][""] <= 18
+    assert found["ir"] <= 10
+    assert set(found["counts"]) <= COMMON
+    shown = run("info", name).stdout
+    assert f"ONNX opset {found['opsets']['']}; IR version {found['ir']}" in shown
+    assert f"MatMulInteger {found['counts']['MatMulInteger']}" in shown
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_f60_the_ort_format_of_mobile_builds_takes_every_bundled_model(
+    name: str, tmp_path: Path
+) -> None:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(tmp_path / "m.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(str(bundled()[name]), options, ["CPUExecutionProvider"])
+    again = onnxruntime.InferenceSession(
+        str(tmp_path / "m.ort"), providers=["CPUExecutionProvider"]
+    )
+    session = Session(bundled()[name])
+    stepper, manifest = session.stepper(), session.manifest
+    x = np.zeros(manifest.inputs[0].bound(1), manifest.inputs[0].dtype)
+    feeds = {"x": x} | {f"state.{n}": v for n, v in manifest.state_spec.zeros(1).items()}
+    np.testing.assert_allclose(again.run(["y"], feeds)[0], stepper.step(x), atol=1e-5)
