@@ -6,10 +6,11 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # What the tests need from the system: a virtual microphone, terminals to look at, C compilers and
-# emulators of the processors that the engine is made for.
+# emulators of the processors that the engine is made for. Sanitizers of clang are a package of their
+# own in some releases.
 PACKAGES = libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins tmux \
   gcc libc6-dev binutils gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm \
-  gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+  gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user clang
 
 # The C engine of .esq files: an install compiles it where there is a compiler, here what follows an
 # edit does.
@@ -31,7 +32,8 @@ $(VENV)/dev.done: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/system.done: $(BIN)/python
 	$(SUDO) apt-get update -qq
-	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES)
+	more=; apt-cache show libclang-rt-dev >/dev/null 2>&1 && more=libclang-rt-dev; \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES) $$more
 	touch $@
 
 $(VENV)/engine.done: $(VENV)/dev.done $(VENV)/system.done $(ENGINE)

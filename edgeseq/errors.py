@@ -27,7 +27,15 @@ __all__ = [
 
 
 class EdgeseqError(Exception):
-    """Base of all errors that edgeseq raises on purpose."""
+    """Base of all errors that edgeseq raises on purpose.
+
+    Names and values in a message may come from a stranger's file: what would end the line or steer
+    a terminal is shown as an escape.
+    """
+
+    def __str__(self) -> str:
+        """The message, on one line."""
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().__str__())
 
 
 class ConfigError(EdgeseqError, ValueError):

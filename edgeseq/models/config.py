@@ -95,6 +95,10 @@ class ModelConfig:
         Raises:
             ConfigError: a kind or a key is unknown, or a value is out of range.
         """
+        if unknown := sorted(set(values) - {"frontend", "encoder", "outputs"}):
+            raise ConfigError(
+                f"model.{unknown[0]} is unknown; allowed: model.frontend, model.encoder"
+            )
         for name in ("frontend", "encoder"):
             if not isinstance(values.get(name), Mapping):
                 raise ConfigError(f"model.{name} is missing; it must be a table with a kind")

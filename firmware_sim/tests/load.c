@@ -3,6 +3,9 @@
  *
  *     load SECTION [ROUNDS [SEED]]       prints how many damaged sections were accepted
  *
+ * With ES_LIBFUZZER (clang -fsanitize=fuzzer) it is a target of libFuzzer instead: a section,
+ * whose last bytes also choose the inputs.
+ *
  * Every piece of memory has exactly the size that was asked for. POSIX. */
 #define _POSIX_C_SOURCE 200112L
 #include <stdio.h>
@@ -27,22 +30,6 @@ static void *memory(size_t bytes) {
     if (posix_memalign(&made, ES_SECTION_ALIGN, bytes ? bytes : 1)) exit(2);
     memset(made, 0xA5, bytes);
     return made;
-}
-
-/* A few numbers or bytes of a section replaced. */
-static void damage(uint8_t *section, size_t bytes) {
-    static const int32_t odd[] = {0, 1, -1, 7, 8, 64, 255, 65536, 2147483647, -2147483647 - 1};
-    uint32_t words, left;
-    memcpy(&words, section + 4, sizeof words);
-    for (left = 1 + draw() % 3; left > 0; left--) {
-        size_t at = 4 * (size_t)(draw() % (words ? words : 1));
-        int32_t value = odd[draw() % 10], old;
-        if (draw() % 4 == 0) at = draw() % (uint32_t)bytes;
-        if (at + 4 > bytes) continue;
-        memcpy(&old, section + at, sizeof old);
-        if (draw() % 2) value = (int32_t)((uint32_t)old + draw() % 17 - 8);
-        memcpy(section + at, &value, sizeof value);
-    }
 }
 
 static es_status run(const es_model *model, void *place, size_t bytes) {
@@ -89,6 +76,23 @@ static es_status attempt(const void *section, size_t bytes) {
     return status;
 }
 
+#ifndef ES_LIBFUZZER
+/* A few numbers or bytes of a section replaced. */
+static void damage(uint8_t *section, size_t bytes) {
+    static const int32_t odd[] = {0, 1, -1, 7, 8, 64, 255, 65536, 2147483647, -2147483647 - 1};
+    uint32_t words, left;
+    memcpy(&words, section + 4, sizeof words);
+    for (left = 1 + draw() % 3; left > 0; left--) {
+        size_t at = 4 * (size_t)(draw() % (words ? words : 1));
+        int32_t value = odd[draw() % 10], old;
+        if (draw() % 4 == 0) at = draw() % (uint32_t)bytes;
+        if (at + 4 > bytes) continue;
+        memcpy(&old, section + at, sizeof old);
+        if (draw() % 2) value = (int32_t)((uint32_t)old + draw() % 17 - 8);
+        memcpy(section + at, &value, sizeof value);
+    }
+}
+
 static int wrong_calls(const uint8_t *section, size_t bytes) {
     const es_model *model;
     size_t size;
@@ -129,3 +133,19 @@ int main(int argc, char **argv) {
     printf("%ld\n", accepted);
     return 0;
 }
+
+#else
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
+    uint8_t *section = memory(bytes);
+    if (bytes) memcpy(section, data, bytes);
+    seed = (uint32_t)bytes;
+    if (bytes >= 4) memcpy(&seed, data + bytes - 4, 4);
+    (void)attempt(section, bytes);
+    free(section);
+    return 0;
+}
+
+#endif

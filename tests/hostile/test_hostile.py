@@ -363,6 +363,31 @@ def test_a_value_of_another_kind_is_named(tmp_path: Path, old: str, new: str, wo
     assert words in str(error.value)
 
 
+@pytest.mark.parametrize("where", ["model.encoder", "model", "train", "augment", "decoding", ""])
+@pytest.mark.parametrize("name", ["co\nv", "a\rb", "\x1b[2J", "\u2028", "tab\tnew"])
+def test_a_name_that_would_end_the_line_is_shown_as_an_escape(where: str, name: str) -> None:
+    """Found by fuzzing: the key of a recipe stood in the message as it was."""
+    values: dict[str, Any] = {
+        "task": "bytes",
+        "model": {"frontend": {"kind": "bytes"}, "encoder": {"kind": "gru", "hidden": 4}},
+    }
+    table = values
+    for part in where.split(".") if where else []:
+        table = table.setdefault(part, {})
+    table[name] = 1
+    with pytest.raises(ConfigError) as error:
+        Recipe.from_dict(values, Path())
+    assert str(error.value).isprintable()
+    assert repr(name)[1:-1] in str(error.value)
+
+
+@given(text=st.text(), kind=st.sampled_from([AudioError, ConfigError, ManifestError]))
+def test_every_message_is_one_line(text: str, kind: type[Exception]) -> None:
+    assert str(kind(text)).isprintable()
+    if text.isprintable():
+        assert str(kind(text)) == text
+
+
 class Trap:
     """Unpickled, it would write a file."""
 
