@@ -6,26 +6,24 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ..assets import bundled
 from ..errors import AudioError
 from ..profile.compare import Measured, combine, measure
-from ..profile.labels import count, mebibytes
 from ..profile.machine import this_machine
 from ..profile.scoring import Interval, WordScore, frame_accuracy, read_labels, score_words
 from ..runtime import read_manifest
 from .advice import faster_form, keeping_up
 from .choose import Chosen, choose
-from .figures import best_in_bold
+from .figures import add_rows, wide_console
 from .join import compare_files
 from .lines import visible
 from .outputs import parse_outputs
@@ -190,7 +188,7 @@ def _row(model: Chosen, measured: Measured, truth: list[Interval] | None) -> Row
         "step_p99_us": measured.step_p99_us,
         "step_seconds": timing.step_seconds if audio else None,
         "rtf": measured.compute_seconds / measured.seconds if audio and measured.seconds else None,
-        "peak_rss_bytes": measured.peak_rss_bytes,
+        "rss_peak_bytes": measured.peak_rss_bytes,
         "algorithmic_latency_ms": timing.algorithmic_latency * 1000 if audio else None,
         "events": measured.event_count,
         "steps": measured.steps,
@@ -215,24 +213,6 @@ def _metric(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-LINES: tuple[tuple[str, str, Callable[[Any], str], bool], ...] = (
-    ("family", "family", str, False),
-    ("quantization", "quantization", str, False),
-    ("file bytes", "file_bytes", count, True),
-    ("weight bytes", "weight_bytes", count, True),
-    ("state bytes", "state_bytes", count, True),
-    ("parameters", "parameters", count, True),
-    ("MACs per step", "macs_per_step", count, True),
-    ("steps", "steps", count, False),
-    ("step p50 (µs)", "step_p50_us", lambda v: f"{v:.1f}", True),
-    ("step p99 (µs)", "step_p99_us", lambda v: f"{v:.1f}", True),
-    ("RTF", "rtf", lambda v: f"{v:.5f}", True),
-    ("peak RSS (MiB)", "peak_rss_bytes", mebibytes, True),
-    ("algorithmic latency (ms)", "algorithmic_latency_ms", lambda v: f"{v:.1f}", True),
-    ("events found", "events", count, False),
-)
-"""Words, key, how to write the value, and whether less is better."""
-
 METRICS = {
     "keyword": "words found",
     "vad": "right frames",
@@ -256,14 +236,8 @@ def _print(rows: list[Row], caption: str, advice: list[str], file: str, as_json:
         if any(row["task"] == task and row["metric"] is not None for row in rows):
             cells = [_metric(row["metric"]) if row["task"] == task else "-" for row in rows]
             table.add_row(words, *cells)
-    for words, key, write, less in LINES:
-        values = [row[key] for row in rows]
-        if any(value is not None for value in values):
-            table.add_row(words, *best_in_bold(values, write, less))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        # A file or pipe has no width to keep to.
-        console.width = 1000
+    add_rows(table, rows)
+    console = wide_console()
     console.print(table)
     console.print(caption)
     for line in advice:

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..profile.labels import ROWS, metric_words, run_names
+from ..profile.labels import metric_words, rows_of, run_names
 from .lines import visible
 
-__all__ = ["best_in_bold", "print_growth", "print_runs"]
+__all__ = ["add_rows", "print_growth", "print_runs", "wide_console"]
 
 ACROSS = 5
 """Runs beside each other in one table; more would not fit into a terminal."""
@@ -20,7 +20,7 @@ ACROSS = 5
 
 def print_runs(runs: Sequence[Mapping[str, Any]]) -> None:
     """A row for each property, a column for each run, the best in bold."""
-    console = _console()
+    console = wide_console()
     names = run_names(runs)
     for at in range(0, len(runs), ACROSS):
         table = Table()
@@ -29,11 +29,14 @@ def print_runs(runs: Sequence[Mapping[str, Any]]) -> None:
             table.add_column(Text(visible(name)), justify="right", overflow="fold")
         some = runs[at : at + ACROSS]
         table.add_row("accuracy", *(metric_words(run) for run in some))
-        for words, key, write, less in ROWS:
-            values = [run[key] for run in some]
-            if any(value is not None for value in values):
-                table.add_row(words, *best_in_bold(values, write, less))
+        add_rows(table, some)
         console.print(table)
+
+
+def add_rows(table: Table, runs: Sequence[Mapping[str, Any]]) -> None:
+    """The rows of labels.py that the runs have values for."""
+    for (words, _, write, less), values in rows_of(runs):
+        table.add_row(words, *_best_in_bold(values, write, less))
 
 
 def print_growth(row: Mapping[str, Any]) -> None:
@@ -49,12 +52,13 @@ def print_growth(row: Mapping[str, Any]) -> None:
             f"{point['state_bytes']:,}",
             f"{point['rss_grown_bytes'] / 1024:,.0f}",
         )
-    _console().print(table)
+    wide_console().print(table)
     if row["note"]:
         print(visible(row["note"]))
 
 
-def _console() -> Console:
+def wide_console() -> Console:
+    """As wide as the terminal, and without limit where there is none."""
     console = Console(highlight=False)
     if not console.is_terminal:
         # A file or pipe has no width to keep to.
@@ -62,7 +66,7 @@ def _console() -> Console:
     return console
 
 
-def best_in_bold(values: Sequence[Any], write: Callable[[Any], str], less: bool) -> list[Text]:
+def _best_in_bold(values: Sequence[Any], write: Callable[[Any], str], less: bool) -> list[Text]:
     """Cells; with `less`, the smallest of values that differ is bold, and "-" stands for None."""
     known = [value for value in values if value is not None]
     best = min(known) if less and len(set(known)) > 1 else None

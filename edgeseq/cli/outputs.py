@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ..errors import ConfigError
+from ..files import write_whole
 from ..profile.csvfile import csv_text
 from ..profile.document import Document
 from ..profile.report import html
@@ -43,4 +44,8 @@ def write_outputs(
             text = csv_text(parts or [document])
         else:
             text = html(document)
-        path.write_text(text, encoding="utf-8")
+        try:
+            write_whole(path, text.encode())
+        except OSError as error:
+            reason = error.strerror or error
+            raise ConfigError(f"{path}: cannot be written: {reason}") from error

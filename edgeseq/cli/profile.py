@@ -177,7 +177,14 @@ def _jobs(
 
 
 def _write(document: Document, outputs: tuple[Path, ...], as_json: bool) -> None:
-    write_outputs(outputs, document)
+    try:
+        write_outputs(outputs, document)
+    finally:
+        # A full disk must not cost the figures.
+        _show(document, as_json)
+
+
+def _show(document: Document, as_json: bool) -> None:
     if as_json:
         print(json.dumps(document))
         return

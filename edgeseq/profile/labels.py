@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["ROWS", "Row", "count", "mebibytes", "metric_words", "run_names", "soak_words"]
+__all__ = ["Row", "metric_words", "rows_of", "run_names", "soak_words"]
 
 Row = tuple[str, str, Callable[[Any], str], bool]
 """Words, key of the run, how to write its value, and whether less is better."""
 
 
-def count(value: Any) -> str:
-    """A whole number, with commas between thousands."""
+def _count(value: Any) -> str:
     return f"{value:,}"
 
 
@@ -20,13 +19,13 @@ def _one(value: Any) -> str:
     return f"{value:,.1f}"
 
 
-def mebibytes(value: Any) -> str:
-    """Bytes as MiB, to a tenth."""
+def _mebibytes(value: Any) -> str:
     return f"{value / 2**20:.1f}"
 
 
 ROWS: tuple[Row, ...] = (
     ("family", "family", str, False),
+    ("quantization", "quantization", str, False),
     ("backend", "backend", str, False),
     ("threads", "threads", str, False),
     ("step p50 (µs)", "step_p50_us", _one, True),
@@ -36,27 +35,37 @@ ROWS: tuple[Row, ...] = (
     ("step max (µs)", "step_max_us", _one, True),
     ("jitter (µs)", "step_jitter_us", _one, True),
     ("p50 spread of rounds", "p50_spread", lambda v: f"{v:.1%}", False),
-    ("timed steps", "steps", count, False),
+    ("timed steps", "steps", _count, False),
     ("RTF", "rtf", lambda v: f"{v:.5f}", True),
     ("CPU s per s of audio", "cpu_per_audio_s", lambda v: f"{v:.5f}", True),
     ("frames or bytes per s", "frames_per_s", lambda v: f"{v:,.0f}", False),
-    ("MACs per step", "macs_per_step", count, True),
-    ("weight bytes", "weight_bytes", count, True),
-    ("state bytes", "state_bytes", count, True),
-    ("arena bytes", "arena_bytes", count, True),
-    ("steady RSS (MiB)", "rss_steady_bytes", mebibytes, True),
-    ("peak RSS (MiB)", "rss_peak_bytes", mebibytes, True),
+    ("MACs per step", "macs_per_step", _count, True),
+    ("parameters", "parameters", _count, True),
+    ("file bytes", "file_bytes", _count, True),
+    ("weight bytes", "weight_bytes", _count, True),
+    ("state bytes", "state_bytes", _count, True),
+    ("arena bytes", "arena_bytes", _count, True),
+    ("steady RSS (MiB)", "rss_steady_bytes", _mebibytes, True),
+    ("peak RSS (MiB)", "rss_peak_bytes", _mebibytes, True),
     ("cold: process (ms)", "cold_process_ms", _one, False),
     ("cold: import (ms)", "cold_import_ms", _one, True),
     ("cold: load (ms)", "cold_load_ms", _one, True),
     ("cold: first step (ms)", "cold_first_step_ms", lambda v: f"{v:.2f}", True),
-    ("page faults", "minor_faults", count, False),
-    ("waits", "voluntary_switches", count, False),
-    ("cores lost to others", "involuntary_switches", count, False),
+    ("page faults", "minor_faults", _count, False),
+    ("waits", "voluntary_switches", _count, False),
+    ("cores lost to others", "involuntary_switches", _count, False),
     ("energy (J)", "energy_j", lambda v: f"{v:.2f}", True),
     ("word to event p50 (ms)", "word_delay_p50_ms", lambda v: f"{v:.0f}", True),
     ("word to event max (ms)", "word_delay_max_ms", lambda v: f"{v:.0f}", True),
+    ("algorithmic latency (ms)", "algorithmic_latency_ms", _one, True),
+    ("events found", "events", _count, False),
 )
+
+
+def rows_of(runs: Sequence[Mapping[str, Any]]) -> list[tuple[Row, list[Any]]]:
+    """The rows of which one of `runs` at least has a value, each with the values of all."""
+    found = [(row, [run.get(row[1]) for run in runs]) for row in ROWS]
+    return [(row, values) for row, values in found if any(v is not None for v in values)]
 
 
 def metric_words(run: Mapping[str, Any]) -> str:

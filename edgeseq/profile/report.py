@@ -8,7 +8,7 @@ from typing import Any
 
 from .axes import fit
 from .document import Document
-from .labels import ROWS, metric_words, run_names, soak_words
+from .labels import metric_words, rows_of, run_names, soak_words
 from .pareto import LESS_IS_BETTER, front
 from .pictures import Dot, Line, Part, histogram, lines, scatter, stacked
 from .style import STYLE
@@ -138,10 +138,8 @@ def _cells(row: Sequence[str]) -> str:
 
 def _summary(runs: Sequence[Run], names: Sequence[str]) -> str:
     rows = [["accuracy", *(metric_words(run) for run in runs)]]
-    for words, key, write, _ in ROWS:
-        values = [run[key] for run in runs]
-        if any(value is not None for value in values):
-            rows.append([words, *("-" if value is None else write(value) for value in values)])
+    for (words, _, write, _), values in rows_of(runs):
+        rows.append([words, *("-" if value is None else write(value) for value in values)])
     return _table(["", *names], rows)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseq.errors import ExportError
+from edgeseq.files import write_whole
 from edgeseq.manifest import Manifest, Quantization
 from edgeseq.runtime.esq_file import pack
 from edgeseq.training.checkpoint import Checkpoint
@@ -18,7 +19,7 @@ from .integer import IntegerProgram, build_program, calibration_input
 from .integer.dense import HeadLayer
 from .integer.rnn import GruLayer, LstmLayer
 from .integer.transformer import TransformerLayer
-from .package import golden_input, make_golden, make_manifest, write_whole
+from .package import golden_input, make_golden, make_manifest
 from .section import write_section
 
 __all__ = ["export_native", "write_native"]

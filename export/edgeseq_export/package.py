@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import onnx
 from edgeseq import __version__
 from edgeseq.decoding import fill_decoding
 from edgeseq.errors import ExportError
+from edgeseq.files import write_whole
 from edgeseq.manifest import (
     KEY,
     DataSource,
@@ -38,7 +38,6 @@ from .quantize import count_ops, narrow_filters, quantize
 
 __all__ = [
     "export", "golden_input", "make_golden", "make_manifest", "run_steps", "set_decoding",
-    "write_whole",
 ]  # fmt: skip
 
 GOLDEN_STEPS = 4
@@ -137,16 +136,6 @@ def set_decoding(source: Path, path: Path, settings: Mapping[str, object]) -> Ma
     entry.value = manifest.to_json()
     write_whole(path, graph.SerializeToString(deterministic=True))
     return manifest
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that appears only when it is complete."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def make_manifest(

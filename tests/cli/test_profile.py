@@ -13,7 +13,7 @@ import pytest
 
 from edgeseq import assets
 from edgeseq.profile.document import check
-from edgeseq.profile.labels import ROWS
+from edgeseq.profile.labels import rows_of
 from tests.cli.conftest import Kit
 from tests.cli.process import HEAVY, SECONDS, call, error_of, lines, run_without, start
 
@@ -39,7 +39,8 @@ def test_every_output_tells_of_every_configuration(kit: Kit, tmp_path: Path) -> 
     assert document["settings"]["rounds"] == 2
     assert files[1].read_text().count("\n") == 3
     assert "tones 2 threads" in files[2].read_text()
-    shown = {words for words, key, *_ in ROWS if document["runs"][0][key] is not None}
+    shown = [words for (words, *_), _ in rows_of(document["runs"])]
+    assert len(shown) > 25
     assert all(words in done.stdout for words in shown)
     assert "100.0% words found, 0 false" in done.stdout
     assert "algorithmic latency" in done.stdout
@@ -92,6 +93,15 @@ def test_errors_are_one_line_before_anything_is_measured(kit: Kit, tmp_path: Pat
         ((kit.tones, "--wav", kit.wav, "--labels", missing), "No such file"),
     ):
         assert words in error_of(call("profile", *args, *QUICK))
+
+
+def test_a_file_that_cannot_be_written_costs_no_figures(kit: Kit, tmp_path: Path) -> None:
+    (tmp_path / "taken.json").mkdir()
+    done = call("profile", kit.tones, *QUICK, "--wav", kit.wav, "-o", tmp_path / "taken.json")
+    assert done.returncode == 1
+    assert "taken.json: cannot be written: Is a directory" in done.stderr
+    assert "step p50" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.json"]
 
 
 def test_ctrl_c_writes_what_has_been_measured(kit: Kit, tmp_path: Path) -> None:
