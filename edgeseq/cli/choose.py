@@ -63,7 +63,7 @@ def choose_any(paths: Sequence[Path]) -> list[Chosen]:
 
 def _names(paths: Sequence[Path], manifests: list[Manifest]) -> list[str]:
     """The shortest kind of name that tells all models apart."""
-    for names in ([m.name for m in manifests], [p.stem for p in paths]):
+    for names in ([m.name for m in manifests], [p.stem for p in paths], [p.name for p in paths]):
         if len(set(names)) == len(names):
             return names
     return [str(path) for path in paths]

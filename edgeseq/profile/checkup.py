@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import platform
 import struct
@@ -16,12 +17,18 @@ from typing import Literal
 from ..assets import bundled
 from ..errors import EdgeseqError, MissingExtraError
 from .condition import DYNAMIC_DRIVERS
+from .machine import emulator
 
 __all__ = ["CHECKS", "Finding", "check_up"]
 
 State = Literal["good", "warn", "bad"]
 
 NEEDED = ("numpy", "onnxruntime", "click", "rich", "psutil", "soxr")
+BITS = 8 * struct.calcsize("P")
+NATIVE_ONLY = (
+    "this 32-bit system runs .esq files; on another machine: "
+    "edgeseq export words-gru --target native -o words.esq"
+)
 EXTRAS = {"sounddevice": ("mic", "microphones"), "soundfile": ("audio", "FLAC, Ogg, MP3, Opus")}
 
 LEAST_PYTHON = (3, 11)
@@ -61,24 +68,26 @@ class Finding:
 
 
 def check_python(
-    version: tuple[int, ...] = sys.version_info[:3], bits: int = 8 * struct.calcsize("P")
+    version: tuple[int, ...] = sys.version_info[:3], bits: int = BITS
 ) -> Iterator[Finding]:
     """Version and word size; there is no onnxruntime for 32-bit systems (field case F55)."""
     words = f"Python {'.'.join(map(str, version))}, {bits}-bit {platform.machine()}"
     if version[:2] < LEAST_PYTHON:
         yield Finding("python", "bad", words, "install Python 3.11 or newer")
     elif bits < 64:
-        advice = "install a 64-bit system (Raspberry Pi OS 64-bit): onnxruntime needs one"
-        yield Finding("python", "bad", words, advice)
+        advice = ".onnx files need a 64-bit system (onnxruntime has no other); .esq files run here"
+        yield Finding("python", "warn", words, advice)
     else:
         yield Finding("python", "good", words)
 
 
 def check_packages(
-    load: Callable[[str], object] = importlib.import_module,
+    load: Callable[[str], object] = importlib.import_module, bits: int = BITS
 ) -> Iterator[Finding]:
     """What must be installed, and what may be."""
     for name in NEEDED:
+        if name == "onnxruntime" and bits < 64:
+            continue
         try:
             load(name)
         # A broken wheel may raise anything, a wrong CPU or libc among it.
@@ -157,10 +166,13 @@ def check_microphone(sound: Path = SOUND) -> Iterator[Finding]:
         yield Finding("microphone", "good", words)
 
 
-def check_models(models: dict[str, Path] | None = None) -> Iterator[Finding]:
+def check_models(models: dict[str, Path] | None = None, bits: int = BITS) -> Iterator[Finding]:
     """Whether every bundled model computes its golden here."""
     from ..runtime import Session
 
+    if bits < 64 and importlib.util.find_spec("onnxruntime") is None:
+        yield Finding("models", "warn", "no onnxruntime for the bundled models", NATIVE_ONLY)
+        return
     models = bundled() if models is None else models
     if not models:
         words = "this installation has no bundled models"
@@ -180,8 +192,14 @@ def check_models(models: dict[str, Path] | None = None) -> Iterator[Finding]:
             yield Finding("models", "bad", words, advice)
 
 
-def check_processor(cpuinfo: Path = CPUINFO, cpu: Path = CPU) -> Iterator[Finding]:
-    """What makes int8 fast, and whether the clock may rise."""
+def check_processor(
+    cpuinfo: Path = CPUINFO, cpu: Path = CPU, played_by: str | None = None
+) -> Iterator[Finding]:
+    """What makes int8 fast, and whether the clock may rise; nothing of an emulated processor."""
+    if name := emulator() if played_by is None else played_by:
+        words = f"{platform.machine()}, emulated by {name}"
+        yield Finding("processor", "warn", words, "measure on a real one: times say nothing here")
+        return
     text = cpuinfo.read_text(errors="replace") if cpuinfo.exists() else ""
     flags = {
         word

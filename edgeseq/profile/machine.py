@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import struct
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
 
-__all__ = ["Machine", "read_text", "this_machine"]
+__all__ = ["Machine", "emulator", "read_text", "this_machine"]
 
 ROOT = Path("/")
 
@@ -24,6 +26,12 @@ ARM_CORES = {
     "0xd49": "Neoverse-N2", "0xd4f": "Neoverse-V2",
 }  # fmt: skip
 """`CPU part` of /proc/cpuinfo (Arm's MIDR register): 64-bit kernels give no name."""
+
+ELF_MACHINES = {3: "x86", 40: "arm", 62: "x86", 183: "arm", 243: "riscv"}
+"""e_machine in the header of a program, by processors that run each other's programs."""
+
+FAMILIES = {"x86": r"x86|i\d86|amd64", "arm": r"arm|aarch64", "riscv": r"riscv"}
+"""The same by the names that uname gives."""
 
 UNSAID = ("", "to be filled by o.e.m.", "default string", "system product name", "none")
 """What makers of PCs leave in the fields for the name."""
@@ -47,6 +55,7 @@ class Machine:
         memory_bytes: all memory that this process may use; 0 when unknown.
         container: docker, podman or another container; "" outside of one.
         libraries: versions by package name.
+        emulator: the program that plays this processor, such as qemu-aarch64; "" on a real one.
     """
 
     cpu: str
@@ -62,6 +71,7 @@ class Machine:
     memory_bytes: int = 0
     container: str = ""
     libraries: dict[str, str] = field(default_factory=dict)
+    emulator: str = ""
 
     def as_dict(self) -> dict[str, object]:
         """Plain values by name."""
@@ -77,9 +87,12 @@ class Machine:
 
 def this_machine(root: Path = ROOT) -> Machine:
     """Facts about the machine that this runs on; `root` is where /proc and /sys lie."""
-    board, core = _board(root), _core(root)
+    played_by = emulator(root)
+    # An emulator of processes shows the /proc and /sys of the machine that it runs on.
+    board, core = ("", "") if played_by else (_board(root), _core(root))
+    name = f"{platform.machine()} emulated by {played_by}" if played_by else ""
     return Machine(
-        cpu=_cpu(root, board, core),
+        cpu=name or _cpu(root, board, core),
         cores=_cores(),
         system=_system(),
         python=platform.python_version(),
@@ -92,6 +105,7 @@ def this_machine(root: Path = ROOT) -> Machine:
         memory_bytes=_memory(root),
         container=_container(root),
         libraries={name: _version(name) for name in LIBRARIES},
+        emulator=played_by,
     )
 
 
@@ -101,6 +115,31 @@ def read_text(path: Path) -> str:
         return path.read_text(errors="replace").strip("\0\n ")
     except OSError:
         return ""
+
+
+def emulator(root: Path = ROOT, machine: str | None = None) -> str:
+    """The program that plays this processor for this process, or "" on a real one.
+
+    It is what the kernel runs here, made for another processor than `machine` (that of uname when
+    it is None). /proc/self is not asked: qemu answers that itself, as if it were not there.
+    """
+    exe = root / "proc/thread-self/exe"
+    wanted = _family(platform.machine() if machine is None else machine)
+    try:
+        with exe.open("rb") as program:
+            header = program.read(20)
+        name = exe.readlink().name
+    except OSError:
+        return ""
+    order: Literal["little", "big"] = "big" if header[5:6] == b"\2" else "little"
+    found = ELF_MACHINES.get(int.from_bytes(header[18:20], order), "")
+    known = header[:4] == b"\x7fELF" and bool(wanted and found)
+    return name if known and found != wanted else ""
+
+
+def _family(machine: str) -> str:
+    """Processors that run each other's programs, by a name of uname; "" for one not known."""
+    return next((family for family in FAMILIES if re.match(FAMILIES[family], machine)), "")
 
 
 def _board(root: Path) -> str:

@@ -122,7 +122,10 @@ class Profile:
         """What has been measured so far."""
         after = condition_now()
         runs = [combine(c, rounds) for c, rounds in self.done.items() if rounds]
+        machine = this_machine()
         said = [w for run in runs for r in run["rounds"] for w in r["warnings"]]
+        if machine.emulator:
+            said.insert(0, f"{machine.cpu}: times and memory are those of the emulator")
         for run in runs:
             if run["p50_spread"] > MOST_SPREAD:
                 said.append(
@@ -134,7 +137,7 @@ class Profile:
             "version": VERSION,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "edgeseq": __version__,
-            "machine": this_machine().as_dict(),
+            "machine": machine.as_dict(),
             "before": self.before.as_dict(),
             "after": after.as_dict(),
             "settings": {**self.settings, "warm_up_steps": WARM_UP_STEPS, "gc": GC_POLICY},

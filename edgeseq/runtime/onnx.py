@@ -135,7 +135,8 @@ def _load(path: str, threads: int) -> ort.InferenceSession:
     except ImportError as error:
         raise ConfigError(
             f"backend 'onnx' needs onnxruntime, which cannot be imported ({error}); it exists for "
-            "64-bit systems: pip install onnxruntime"
+            "64-bit systems: pip install onnxruntime; others run .esq files, made elsewhere by: "
+            "edgeseq export MODEL --target native -o MODEL.esq"
         ) from None
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads

@@ -40,17 +40,42 @@ def test_this_machine_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "bits", "words"),
-    [((3, 10, 2), 64, "Python 3.11 or newer"), ((3, 11, 2), 32, "64-bit system")],
+    ("version", "bits", "state", "words"),
+    [
+        ((3, 10, 2), 64, "bad", "Python 3.11 or newer"),
+        ((3, 11, 2), 32, "warn", ".esq files run here"),
+    ],
 )
 def test_f55_a_system_without_wheels_is_told(
-    version: tuple[int, ...], bits: int, words: str
+    version: tuple[int, ...], bits: int, state: str, words: str
 ) -> None:
     (found,) = check_python(version, bits)
-    assert found.state == "bad"
+    assert found.state == state
     assert words in found.advice
     (good,) = check_python((3, 13, 0), 64)
     assert good.state == "good"
+
+
+def test_a_32_bit_system_needs_no_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str) -> object:
+        if name == "onnxruntime":
+            raise ImportError("No module named 'onnxruntime'")
+        return importlib.import_module(name)
+
+    assert not [f for f in check_packages(load, bits=32) if f.state == "bad"]
+    assert [f.words.split()[0] for f in check_packages(load, bits=64) if f.state == "bad"] == [
+        "onnxruntime"
+    ]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    (found,) = check_models(bits=32)
+    assert found.state == "warn"
+    assert "--target native" in found.advice
+
+
+def test_what_an_emulated_processor_can_do_is_not_told(tmp_path: Path) -> None:
+    (found,) = check_processor(tmp_path, tmp_path, "qemu-aarch64")
+    assert found.state == "warn"
+    assert "emulated by qemu-aarch64" in found.words
 
 
 @pytest.mark.parametrize(
