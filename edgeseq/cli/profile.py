@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
 from ..assets import bundled, resolve
 from ..errors import ConfigError
-from ..profile.backends import available
+from ..profile.backends import EAGER, available, runs
 from ..profile.document import Document
-from ..profile.labels import soak_words
+from ..profile.eager import with_weights
+from ..profile.labels import run_names, soak_words
 from ..profile.machine import this_machine
 from ..profile.probe import Job, default_input
 from ..profile.rounds import Configuration, Profile
@@ -86,7 +88,12 @@ def parse_duration(
 @click.option("--threads", default="1", metavar="N,N", callback=parse_threads, show_default=True)
 @click.option(
     "--backends", metavar="B,B", callback=parse_backends,
-    help="What runs the models.  [default: the one that each file is for]",
+    help="What runs the models, each by those that it is for; torch: the float model, on the CPU "
+    "and a GPU.  [default: the one that each file is for]",
+)  # fmt: skip
+@click.option(
+    "--checkpoint", metavar="FILE",
+    help="What torch runs for the one MODEL.  [default: weights read back from its int8 file]",
 )  # fmt: skip
 @click.option(
     "-o", "--output", "outputs", multiple=True, metavar="FILE", callback=parse_outputs,
@@ -111,6 +118,7 @@ def command(
     rounds: int,
     threads: tuple[int, ...],
     backends: tuple[str, ...],
+    checkpoint: str | None,
     outputs: tuple[Path, ...],
     growth: int | None,
     soak: float | None,
@@ -131,15 +139,22 @@ def command(
     if labels is not None:
         read_labels(labels)
     chosen = choose_any([resolve(name) for name in models] or list(bundled().values()))
+    if checkpoint is not None and (EAGER not in backends or len(chosen) > 1):
+        raise click.UsageError("--checkpoint goes with --backends torch and one MODEL")
     settings = {"rounds": rounds, "steps": steps, "seconds": None if steps else seconds or SECONDS}
     profile = Profile(settings)
-    configurations = [
-        Configuration(model.name, model.manifest, job)
+    wanted = [
+        (model, _jobs(model, wav, labels, text, steps, seconds, threads, backends))
         for model in chosen
-        for job in _jobs(model, wav, labels, text, steps, seconds, threads, backends)
     ]
     progress = Progress()
+    folder = TemporaryDirectory(prefix="edgeseq")
     try:
+        configurations = [
+            Configuration(model.name, model.manifest, job)
+            for model, jobs in wanted
+            for job in with_weights(jobs, checkpoint, folder.name, profile.notes)
+        ]
         profile.measure(configurations, rounds, progress.tell)
         # Long streams of one thread: the other numbers of threads have the same state.
         single = [c for c in profile.done if c.job.threads == threads[0]]
@@ -150,6 +165,7 @@ def command(
     finally:
         # After Ctrl-C what has been measured so far is still shown and written.
         progress.end()
+        folder.cleanup()
         if any(profile.done.values()):
             _write(profile.document(), outputs, as_json)
 
@@ -169,9 +185,15 @@ def _jobs(
     file, truth = default_input(takes_text) if given is None else (given, labels)
     if not Path(file).is_file():
         raise ConfigError(f"{file}: no such file")
+    path = str(model.path)
+    fitting = [name for name in backends or (backend_of(path),) if runs(name, path)]
+    if not fitting:
+        raise ConfigError(
+            f"{path}: is not for --backends {','.join(backends)}, but for {backend_of(path)}"
+        )
     return [
-        Job(str(model.path), backend, count, file, truth, steps, seconds or SECONDS, True)
-        for backend in backends or (backend_of(str(model.path)),)
+        Job(path, backend, count, file, truth, steps, seconds or SECONDS, True)
+        for backend in fitting
         for count in threads
     ]
 
@@ -190,11 +212,11 @@ def _show(document: Document, as_json: bool) -> None:
         return
     print_runs(document["runs"])
     settings = document["settings"]
-    for run in document["runs"]:
+    for run, name in zip(document["runs"], run_names(document["runs"]), strict=True):
         if run["budget"]:
             budget = run["budget"]
             print(
-                f"{visible(run['model'])}: {budget['algorithmic_ms']:.0f} ms algorithmic latency "
+                f"{visible(name)}: {budget['algorithmic_ms']:.0f} ms algorithmic latency "
                 f"(capture {budget['capture_ms']:.0f}, resampler {budget['resampler_ms']:.0f}, "
                 f"fill {budget['fill_ms']:.0f}, lookahead {budget['lookahead_ms']:.0f}, decoder "
                 f"{budget['decoder_ms'] or 0:.0f}) + {budget['computing_ms']:.2f} ms (compute "

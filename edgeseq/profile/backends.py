@@ -1,4 +1,4 @@
-"""What the profile knows of each backend of Session: a new backend is one entry here."""
+"""What the profile knows of each backend: a new one of Session is one entry here."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from ..errors import ConfigError
 from ..manifest import Manifest
 from ..runtime import read_manifest
 from ..runtime.backend import Array
+from ..runtime.model_file import BACKEND_OF
 
-__all__ = ["KNOWN", "Known", "Shares", "available", "known"]
+__all__ = ["EAGER", "KNOWN", "Known", "Shares", "available", "known", "runs"]
 
 Shares = list[dict[str, object]]
 """For each kind of operator `{"operator", "calls", "share"}`, the greatest share first."""
@@ -74,18 +75,27 @@ def _run(session: object, manifest: Manifest, xs: Sequence[Array]) -> None:
 
 KNOWN: dict[str, Known] = {
     "onnx": Known(("onnxruntime",), onnx_operators),
+    "torch": Known(("torch", "safetensors")),
+    "torch-cuda": Known(("torch", "safetensors")),
 }
+
+EAGER = "torch"
+"""No backend of Session: the model itself, see eager.py. torch-cuda comes with it."""
 
 
 def available() -> tuple[str, ...]:
-    """Every backend that Session takes by name."""
-    from ..runtime.session import BACKENDS
+    """Every backend that can be asked for: those of Session, and torch."""
+    return (*BACKEND_OF.values(), EAGER)
 
-    return tuple(name for name in BACKENDS if name != "auto")
+
+def runs(backend: str, path: str) -> bool:
+    """Whether a backend is for a file of that name."""
+    own = BACKEND_OF.get(Path(path).suffix.lower(), "onnx")
+    return backend == own or (backend == EAGER and own == "onnx")
 
 
 def known(name: str) -> Known:
-    """What is known of backend `name`; ConfigError when Session has none of this name."""
-    if name not in available():
+    """What is known of backend `name`; ConfigError when there is none of this name."""
+    if name not in (*available(), *KNOWN):
         raise ConfigError(f"backend is {name!r}, must be one of {', '.join(available())}")
     return KNOWN.get(name, Known())

@@ -1,7 +1,7 @@
 """What a model would cost without a bounded state: `python -m edgeseq.profile.contrast MODEL`.
 
-Only here the profile imports torch. Weights are untrained, of the shape that the model file names;
-step times do not depend on them.
+Only here and in eager.py the profile imports torch. Weights are untrained, of the shape that the
+model file names; step times do not depend on them.
 """
 
 from __future__ import annotations

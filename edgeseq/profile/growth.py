@@ -14,7 +14,7 @@ from itertools import cycle, islice
 from typing import Any
 
 from ..manifest import Manifest
-from .probe import Job
+from .probe import Job, open_session
 from .process import Stop, report_progress, run_watched, write_result
 
 __all__ = ["follow_growth", "marks"]
@@ -49,10 +49,9 @@ def marks(steps: int) -> list[int]:
 
 
 def _measure(job: Job, steps: int, stop: Stop) -> dict[str, Any]:
-    from ..runtime import Session
     from .feed import chunks_of
 
-    session = Session(job.model, job.backend, job.threads)
+    session = open_session(job)
     stepper = session.stepper()
     inputs = cycle(chunks_of(session.manifest, job.file))
     points: list[dict[str, float]] = []

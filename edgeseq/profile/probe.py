@@ -18,12 +18,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import cycle, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import EdgeseqError
 from .process import run_code, write_result
 
-__all__ = ["Job", "default_input", "measure_fresh"]
+if TYPE_CHECKING:
+    from ..runtime import Session
+
+__all__ = ["Job", "default_input", "measure_fresh", "open_session"]
 
 START = (
     "import time; began = time.perf_counter_ns()\n"
@@ -52,6 +55,7 @@ class Job:
         steps: timed steps; None to measure for `seconds`.
         seconds: how long to time steps, by the clock.
         operators: whether to find the shares of the operators, which takes a run of its own.
+        weights: for torch, the checkpoint that it runs.
     """
 
     model: str
@@ -62,6 +66,7 @@ class Job:
     steps: int | None
     seconds: float
     operators: bool = False
+    weights: str | None = None
 
 
 def measure_fresh(job: Job) -> dict[str, Any]:
@@ -79,7 +84,8 @@ def main(began: int) -> None:
 
 def _measure(job: Job, began: int, started: int) -> dict[str, Any]:
     clock = time.perf_counter_ns
-    from ..runtime import Session
+    # Part of the imports that are timed.
+    from ..runtime import Session  # noqa: F401
     from ..stream import Stream
     from .backends import known
     from .memory import current_rss, peak_rss
@@ -88,7 +94,7 @@ def _measure(job: Job, began: int, started: int) -> dict[str, Any]:
     for library in backend.libraries:
         importlib.import_module(library)
     imported, rss_imported = clock(), current_rss()
-    session = Session(job.model, job.backend, job.threads)
+    session = open_session(job)
     stepper = session.stepper()
     loaded, rss_loaded = clock(), current_rss()
     stepper.step(session.manifest.inputs[0].zeros())
@@ -127,6 +133,17 @@ def _measure(job: Job, began: int, started: int) -> dict[str, Any]:
         some = list(islice(cycle(xs), OPERATOR_STEPS))
         result["operators"] = backend.operators(job.model, job.threads, some)
     return result
+
+
+def open_session(job: Job) -> Session:
+    """The model of a job, loaded into its backend."""
+    if job.weights is not None:
+        from .eager import EagerSession
+
+        return EagerSession(job.model, job.weights, job.backend, job.threads)
+    from ..runtime import Session
+
+    return Session(job.model, job.backend, job.threads)
 
 
 def _timed_steps(step: Callable[[Any], object], xs: list[Any], job: Job) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ..manifest import Manifest
 from . import contrast, growth, soak
 from .condition import Condition, condition_now, warnings_about
 from .document import FORMAT, RUN, VERSION, Document
+from .labels import run_names
 from .machine import this_machine
 from .probe import WARM_UP_STEPS, Job, measure_fresh
 
@@ -126,10 +127,10 @@ class Profile:
         said = [w for run in runs for r in run["rounds"] for w in r["warnings"]]
         if machine.emulator:
             said.insert(0, f"{machine.cpu}: times and memory are those of the emulator")
-        for run in runs:
+        for run, name in zip(runs, run_names(runs), strict=True):
             if run["p50_spread"] > MOST_SPREAD:
                 said.append(
-                    f"{run['model']}: the rounds' median steps differ by {run['p50_spread']:.0%}; "
+                    f"{name}: the rounds' median steps differ by {run['p50_spread']:.0%}; "
                     "figures of this machine are not steady now"
                 )
         return {
@@ -199,20 +200,24 @@ def combine(configuration: Configuration, rounds: Sequence[Round]) -> dict[str, 
 
 def _identity(configuration: Configuration) -> dict[str, Any]:
     job, manifest = configuration.job, configuration.manifest
-    timing = manifest.timing
+    timing, stored = manifest.timing, manifest.quantization
+    # torch runs the float32 model, whatever the file holds.
+    scheme, weight_bytes = stored.scheme, stored.weight_bytes
+    if job.weights is not None:
+        scheme, weight_bytes = "none", 4 * manifest.parameters
     model, file = Path(job.model), Path(job.file)
     return {
         "model": configuration.name,
         "task": manifest.task,
         "family": manifest.family,
-        "quantization": manifest.quantization.scheme,
+        "quantization": scheme,
         "backend": job.backend,
         "threads": job.threads,
         "file_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
         "input": file.name,
         "input_sha256": _digest(file),
         "file_bytes": model.stat().st_size,
-        "weight_bytes": manifest.quantization.weight_bytes,
+        "weight_bytes": weight_bytes,
         "state_bytes": manifest.state_spec.nbytes(),
         "parameters": manifest.parameters,
         "macs_per_step": manifest.macs_per_frame * timing.chunk,

@@ -21,7 +21,7 @@ from ..events import Event
 from ..stream import Stream
 from .latency import StepClock
 from .memory import current_rss
-from .probe import Job
+from .probe import Job, open_session
 from .process import Stop, report_progress, run_watched, write_result
 
 __all__ = ["follow_soak"]
@@ -50,7 +50,7 @@ def follow_soak(
 def _measure(job: Job, seconds: float, stop: Stop) -> dict[str, Any]:
     from .feed import chunks_of
 
-    stream = Stream(job.model, backend=job.backend, threads=job.threads)
+    stream = Stream(open_session(job))
     chunks = chunks_of(stream.session.manifest, job.file)
     turn = np.concatenate([chunk.reshape(-1) for chunk in chunks])
     if stream.session.manifest.input == "bytes":

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgeseq.errors import ConfigError, EdgeseqError
-from edgeseq.profile.backends import KNOWN, available, known
+from edgeseq.profile.backends import KNOWN, available, known, runs
+from edgeseq.profile.eager import DEVICES
 from edgeseq.profile.probe import Job, measure_fresh
 from tests.cli.conftest import Kit
 
@@ -55,7 +56,19 @@ def test_an_error_of_the_process_comes_in_a_line(kit: Kit, tmp_path: Path) -> No
 
 
 def test_every_backend_is_known_and_no_other() -> None:
-    assert set(KNOWN) <= set(available())
+    assert set(KNOWN) <= {*available(), *DEVICES}
     assert "auto" not in available()
     with pytest.raises(ConfigError, match="backend is 'tpu', must be one of onnx"):
         known("tpu")
+
+
+def test_each_file_is_run_by_its_own_backend_and_onnx_files_by_torch_too() -> None:
+    fitting = {
+        path: [name for name in available() if runs(name, path)]
+        for path in ("a.onnx", "a.esq", "A.ONNX")
+    }
+    assert fitting == {
+        "a.onnx": ["onnx", "torch"],
+        "a.esq": ["native"],
+        "A.ONNX": ["onnx", "torch"],
+    }
