@@ -10,7 +10,8 @@ SUDO = $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # own in some releases.
 PACKAGES = libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins tmux \
   gcc libc6-dev binutils gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm \
-  gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user clang
+  gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \
+  debian-archive-keyring qemu-user clang
 
 # The C engine of .esq files: an install compiles it where there is a compiler, here what follows an
 # edit does.

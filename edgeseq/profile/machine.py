@@ -134,7 +134,8 @@ def emulator(root: Path = ROOT, machine: str | None = None) -> str:
     order: Literal["little", "big"] = "big" if header[5:6] == b"\2" else "little"
     found = ELF_MACHINES.get(int.from_bytes(header[18:20], order), "")
     known = header[:4] == b"\x7fELF" and bool(wanted and found)
-    return name if known and found != wanted else ""
+    # qemu may run on a processor of the same family, and for one that is not known here.
+    return name if name.startswith("qemu-") or (known and found != wanted) else ""
 
 
 def _family(machine: str) -> str:

@@ -38,7 +38,9 @@ def elf(path: Path, machine: int, big: bool = False) -> Path:
     ("program", "number", "machine", "found"),
     [
         ("qemu-aarch64", 62, "aarch64", "qemu-aarch64"),
-        ("qemu-arm", 183, "x86_64", "qemu-arm"),
+        ("box64", 183, "x86_64", "box64"),
+        # 32-bit ARM on a 64-bit one.
+        ("qemu-arm", 183, "armv7l", "qemu-arm"),
         ("python3.13", 62, "x86_64", ""),
         # A 32-bit system on a 64-bit kernel, the default of Raspberry Pi OS 32-bit.
         ("python3.13", 40, "aarch64", ""),
