@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
-from time import process_time
+from time import perf_counter, process_time
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ HEADS = 4
 Step = Callable[[Tensor], object]
 
 
-def steps_of(width: int, window: int) -> dict[str, tuple[nn.Module, Step]]:
+def steps_of(width: int, window: int, device: str = "cpu") -> dict[str, tuple[nn.Module, Step]]:
     """The rows: a module, and its forward from an empty state."""
     gru = nn.GRU(width, width, batch_first=True)
     linear = GatedRecurrence(width)
@@ -42,33 +42,80 @@ def steps_of(width: int, window: int) -> dict[str, tuple[nn.Module, Step]]:
     )
 
     def attend(x: Tensor) -> Tensor:
-        empty = torch.zeros(len(x), *attention.cache_shape)
-        return attention(x, empty, empty, torch.zeros(len(x), dtype=torch.int64))[0]
+        empty = torch.zeros(len(x), *attention.cache_shape, device=x.device)
+        filled = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+        return attention(x, empty, empty, filled)[0]
 
     def run(block: StackBlock) -> Step:
         def step(x: Tensor) -> Tensor:
-            state = {t.name: torch.zeros(t.bound(len(x))) for t in block.state}
-            return block(x, state, torch.zeros(len(x), dtype=torch.int64))[0]
+            state = {t.name: torch.zeros(t.bound(len(x)), device=x.device) for t in block.state}
+            return block(x, state, torch.zeros(len(x), dtype=torch.int64, device=x.device))[0]
 
         return step
 
-    return {
+    def scan(x: Tensor) -> Tensor:
+        return linear(x, torch.zeros(len(x), width, device=x.device))[0]
+
+    rows: dict[str, tuple[nn.Module, Step]] = {
         "nn.GRU": (gru, lambda x: gru(x)[0]),
-        "linear": (linear, lambda x: linear(x, torch.zeros(len(x), width))[0]),
+        "linear": (linear, scan),
         "attention": (attention, attend),
         "linear block": (linear_block, run(linear_block)),
         "attention block": (attention_block, run(attention_block)),
     }
+    for module, _ in rows.values():
+        module.to(device)
+    return rows
 
 
 def seconds(module: nn.Module, step: Step, x: Tensor) -> float:
-    """Processor time of one forward and backward."""
+    """Processor time of one forward and backward; on a GPU the time until it is done."""
     module.zero_grad()
-    begin = process_time()
+    if x.is_cuda:
+        torch.cuda.synchronize()
+    clock = perf_counter if x.is_cuda else process_time
+    begin = clock()
     y = step(x)
     assert isinstance(y, Tensor)
     y.square().mean().backward()
-    return process_time() - begin
+    if x.is_cuda:
+        torch.cuda.synchronize()
+    return clock() - begin
+
+
+def measure(
+    lengths: Sequence[int],
+    frames: int,
+    rounds: int,
+    *,
+    width: int = 256,
+    window: int = 96,
+    device: str = "cpu",
+    only: Sequence[str] = (),
+) -> dict[tuple[str, int], float]:
+    """Median seconds a frame by row and length, of rounds in which all take turns.
+
+    Args:
+        lengths: frames of a clip.
+        frames: of one step, over all its clips.
+        rounds: how often each; one more before them warms up.
+        width: of every layer.
+        window: past frames that attention sees.
+        device: of torch.
+        only: rows to measure; all of them without any.
+    """
+    rows = {n: r for n, r in steps_of(width, window, device).items() if not only or n in only}
+    taken: dict[tuple[str, int], list[float]] = {}
+    for round_number in range(rounds + 1):
+        for length in lengths:
+            x = torch.randn(max(1, frames // length), length, width, device=device)
+            x.requires_grad_()
+            for name, (module, step) in rows.items():
+                spent = seconds(module, step, x) / (x.shape[0] * length)
+                if round_number:
+                    taken.setdefault((name, length), []).append(spent)
+        print(f"round {round_number} of {rounds}", file=sys.stderr)
+    return {key: median(times) for key, times in taken.items()}
 
 
 def main() -> None:
@@ -84,27 +131,20 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    rows = steps_of(options.width, options.window)
-    taken: dict[tuple[str, int], list[float]] = {}
-    for round_number in range(options.rounds + 1):
-        for frames in options.lengths:
-            x = torch.randn(max(1, options.frames // frames), frames, options.width)
-            x.requires_grad_()
-            for name, (module, step) in rows.items():
-                spent = seconds(module, step, x) / (x.shape[0] * frames)
-                if round_number:  # the first round warms up
-                    taken.setdefault((name, frames), []).append(spent)
-        print(f"round {round_number} of {options.rounds}", file=sys.stderr)
+    taken = measure(
+        options.lengths, options.frames, options.rounds,
+        width=options.width, window=options.window,
+    )  # fmt: skip
     print(
         f"width {options.width}, window {options.window}, {options.frames} frames a step, one "
         f"thread, torch {torch.__version__}; median of {options.rounds} rounds, frames per second "
         "of processor time (times nn.GRU)"
     )
     print(f"{'T':>16}" + "".join(f"{t:>18}" for t in options.lengths))
-    for name in rows:
+    for name in dict.fromkeys(name for name, _ in taken):
         cells = ""
         for frames in options.lengths:
-            own, gru = (median(taken[key, frames]) for key in (name, "nn.GRU"))
+            own, gru = taken[name, frames], taken["nn.GRU", frames]
             cells += f"{1 / own:>10,.0f} ({gru / own:.2f}x)"
         print(f"{name:>16}{cells}")
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "stream": ("edgeseq.cli.stream", "Listen to a microphone, file, pipe or text with models."),
     "compare": ("edgeseq.cli.compare", "Measure models side by side on the same input."),
     "profile": ("edgeseq.cli.profile", "Report latency, memory and start of models here."),
+    "advise": ("edgeseq.cli.advise", "Recommend a model for a device, from measurements."),
     "info": ("edgeseq.cli.info", "Show what a model file says about itself."),
     "devices": ("edgeseq.cli.devices", "List the microphones."),
     "doctor": ("edgeseq.cli.doctor", "Check this machine, and say what to do."),

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from .machine import ROOT, read_text
 
-__all__ = ["DYNAMIC_DRIVERS", "Condition", "condition_now", "vcgencmd", "warnings_about"]
+__all__ = [
+    "DYNAMIC_DRIVERS", "MOST_SPREAD", "Condition", "condition_now", "vcgencmd", "warnings_about",
+]  # fmt: skip
 
 DYNAMIC_DRIVERS = ("intel_pstate", "amd-pstate", "amd-pstate-epp", "amd_pstate")
 """Their governor `powersave` still raises the clock under load."""
@@ -37,6 +39,9 @@ HOT_C = 80.0
 OTHER_CORES = 0.1
 STOLEN_CORES = 0.02
 FEW_MIB = 64
+
+MOST_SPREAD = 0.05
+"""Median steps of a quiet machine agree better than this from round to round and run to run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,10 @@ from typing import Any, Literal
 
 from ..errors import ConfigError
 
-__all__ = ["BUDGET", "FORMAT", "RUN", "VERSION", "Document", "Field", "check", "page", "read"]
+__all__ = [
+    "BUDGET", "FORMAT", "RUN", "VERSION", "Document", "Field", "check", "check_fields", "page",
+    "read", "read_json",
+]  # fmt: skip
 
 FORMAT = "edgeseq.profile"
 VERSION = 1
@@ -48,6 +51,7 @@ class Field:
         words: what it means.
         optional: whether it may be null.
         rounds: how the values of several rounds become one: median, max, sum or first.
+        late: whether older files of this version lack it; `read` gives null for it then.
     """
 
     name: str
@@ -55,10 +59,11 @@ class Field:
     words: str
     optional: bool = False
     rounds: str = "median"
+    late: bool = False
 
 
-def _same(name: str, kind: Kind, words: str, optional: bool = False) -> Field:
-    return Field(name, kind, words, optional, "first")
+def _same(name: str, kind: Kind, words: str, optional: bool = False, late: bool = False) -> Field:
+    return Field(name, kind, words, optional, "first", late)
 
 
 DOCUMENT = (
@@ -81,6 +86,8 @@ RUN = (
     _same("model", "text", "name of the model"),
     _same("task", "text", "keyword, vad or bytes"),
     _same("family", "text", "gru, lstm, transformer, ..."),
+    _same("shape", "text", "layers x width of the encoder, as in 2x160", True, late=True),
+    _same("left_context", "count", "past frames that attention sees", True, late=True),
     _same("quantization", "text", "how the weights are stored"),
     _same("backend", "text", "what ran it"),
     _same("threads", "count", "threads of one step"),
@@ -232,16 +239,25 @@ PAGES = (
 
 def read(path: str) -> Document:
     """The document in a file; ConfigError says in one line what is wrong with it."""
+    document = read_json(path)
+    check(document, path)
+    for run in document["runs"]:
+        for field in RUN:
+            if field.late:
+                run.setdefault(field.name, None)
+    return dict(document)
+
+
+def read_json(path: str) -> Any:
+    """The value in a JSON file; ConfigError when it cannot be read, is too large, or is none."""
     try:
         if Path(path).stat().st_size > MOST_BYTES:
             raise ConfigError(f"{path}: more than {MOST_BYTES:,} bytes are no profile")
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError):
         raise ConfigError(f"{path}: is not JSON; write one with: edgeseq profile -o FILE") from None
-    check(document, path)
-    return dict(document)
 
 
 def check(document: object, where: str) -> None:
@@ -257,13 +273,13 @@ def check(document: object, where: str) -> None:
             f"{where}: has version {found.get('version')!r} of the format, this edgeseq reads "
             f"{VERSION}; measure again, or use the edgeseq that wrote it"
         )
-    _check(found, DOCUMENT, where)
-    _check(found["machine"], MACHINE, f"{where}: machine")
+    check_fields(found, DOCUMENT, where)
+    check_fields(found["machine"], MACHINE, f"{where}: machine")
     for name in ("warnings", "notes"):
         _texts(found[name], f"{where}: {name}")
     for place, run in _each(found["runs"], RUN, f"{where}: runs"):
         if run["budget"] is not None:
-            _check(run["budget"], BUDGET, f"{place}.budget")
+            check_fields(run["budget"], BUDGET, f"{place}.budget")
         _each(run["words"], WORD, f"{place}.words")
         _each(run["operators"], OPERATOR, f"{place}.operators")
         for inner, turn in _each(run["rounds"], ROUND, f"{place}.rounds"):
@@ -282,7 +298,7 @@ def _each(
     """Every item with its place, all checked."""
     named = [(f"{where}[{number}]", item) for number, item in enumerate(items)]
     for place, item in named:
-        _check(item, fields, place)
+        check_fields(item, fields, place)
     return named
 
 
@@ -304,11 +320,14 @@ def _is_number(value: Any) -> bool:
     return good and bool(-MOST_NUMBER <= value <= MOST_NUMBER)
 
 
-def _check(found: object, fields: Iterable[Field], where: str) -> None:
+def check_fields(found: object, fields: Iterable[Field], where: str) -> None:
+    """Raise ConfigError unless `found` is an object that has these fields, each of its type."""
     if not isinstance(found, Mapping):
         raise ConfigError(f"{where}: is {type(found).__name__}, must be an object")
     for field in fields:
         if field.name not in found:
+            if field.late:
+                continue
             raise ConfigError(f"{where}.{field.name}: missing")
         value = found[field.name]
         if value is None and field.optional:
@@ -340,6 +359,7 @@ def page() -> str:
         parts += ["", f"## {title}", "", "| key | type | meaning |", "|---|---|---|"]
         for field in fields:
             kind = f"{field.kind} or null" if field.optional else field.kind
+            kind += ", absent in older files" if field.late else ""
             joined = "" if field.rounds in ("median", "first") else f" ({field.rounds} of rounds)"
             parts.append(f"| `{field.name}` | {kind} | {field.words}{joined} |")
     return "\n".join(parts) + "\n"

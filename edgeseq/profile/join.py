@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any
 
 from ..errors import ConfigError
+from .condition import MOST_SPREAD
 from .document import Document
 
-__all__ = ["differences", "join", "obstacles"]
+__all__ = ["differences", "join", "obstacles", "repeats"]
 
 VERSIONS = ("edgeseq", "onnxruntime", "numpy")
 MEASURING = ("rounds", "steps", "seconds", "warm_up_steps", "gc")
@@ -55,6 +56,7 @@ def join(documents: Mapping[str, Document], mix: bool = False) -> Document:
         "warnings": [
             *against,
             *differences(documents),
+            *repeats(documents),
             *(f"{names[f]}: {words}" for f, d in documents.items() for words in d["warnings"]),
         ],
         "notes": [f"{names[f]}: {words}" for f, d in documents.items() for words in d["notes"]],
@@ -111,6 +113,32 @@ def differences(documents: Mapping[str, Document]) -> list[str]:
         if alone:
             words.append(f"only in some, among them {file}: {', '.join(alone)}")
     return words
+
+
+def repeats(documents: Mapping[str, Document]) -> list[str]:
+    """How far runs of one configuration on one machine lie apart, a line for each machine."""
+    machines: dict[str, dict[str, Document]] = {}
+    for file, document in documents.items():
+        words = _machine_words(document["machine"])
+        machines.setdefault(words, {})[file] = document
+    lines = []
+    for same in machines.values():
+        found: dict[tuple[str, str, int], list[float]] = {}
+        for document in same.values():
+            for run in document["runs"]:
+                key = run["model"], run["backend"], run["threads"]
+                found.setdefault(key, []).append(run["step_p50_us"])
+        # Models that are no longer the same file were told before, or refused.
+        spread = {key: max(v) / min(v) - 1 for key, v in found.items() if len(v) > 1 and min(v)}
+        apart = [key for key, value in spread.items() if value > MOST_SPREAD]
+        if apart:
+            worst = max(apart, key=lambda key: spread[key])
+            lines.append(
+                f"step p50 differs by up to {spread[worst]:.0%} ({worst[0]} on {worst[1]}) between "
+                f"{' and '.join(same)}, of the same machine: {len(apart)} of {len(spread)} "
+                f"configurations by more than {MOST_SPREAD:.0%}; it was not steady"
+            )
+    return lines
 
 
 def _differ(

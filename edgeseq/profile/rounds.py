@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from .. import __version__
 from ..manifest import Manifest
 from . import contrast, growth, soak
-from .condition import Condition, condition_now, warnings_about
+from .condition import MOST_SPREAD, Condition, condition_now, warnings_about
 from .document import FORMAT, RUN, VERSION, Document
 from .labels import run_names
 from .machine import this_machine
@@ -24,9 +24,6 @@ from .probe import WARM_UP_STEPS, Job, measure_fresh
 __all__ = ["Configuration", "Profile", "combine"]
 
 GC_POLICY = "collected and frozen before the timed steps, off while they run"
-
-MOST_SPREAD = 0.05
-"""Rounds of a quiet machine agree better than this in their median step."""
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
@@ -210,6 +207,8 @@ def _identity(configuration: Configuration) -> dict[str, Any]:
         "model": configuration.name,
         "task": manifest.task,
         "family": manifest.family,
+        "shape": _shape(manifest),
+        "left_context": timing.left_context,
         "quantization": scheme,
         "backend": job.backend,
         "threads": job.threads,
@@ -223,6 +222,17 @@ def _identity(configuration: Configuration) -> dict[str, Any]:
         "macs_per_step": manifest.macs_per_frame * timing.chunk,
         "step_audio_ms": 1e3 * timing.step_seconds if timing.sample_rate else None,
     }
+
+
+def _shape(manifest: Manifest) -> str | None:
+    """Layers x width, as far as the file names the shape that it was built from."""
+    model = manifest.provenance.config.get("model")
+    encoder = model.get("encoder") if isinstance(model, Mapping) else None
+    if not isinstance(encoder, Mapping):
+        return None
+    layers, width = encoder.get("layers"), encoder.get("hidden", encoder.get("dim"))
+    count = len(layers) if isinstance(layers, list) else layers
+    return f"{count}x{width}" if isinstance(count, int) and isinstance(width, int) else None
 
 
 def _worst(said: Iterable[str]) -> list[str]:

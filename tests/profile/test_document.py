@@ -45,6 +45,9 @@ def test_every_key_of_a_run_is_needed_and_typed(field: Any) -> None:
         made[field.name] = value
         if value == "missing":
             del made[field.name]
+            if field.late:
+                check(document(made), "a.json")
+                continue
         with pytest.raises(ConfigError, match=rf"a\.json: runs\[0\]\.{field.name}: (is|missing)"):
             check(document(made), "a.json")
     made = {**run(), field.name: None}
@@ -99,6 +102,15 @@ def test_other_files_are_refused_in_a_line(tmp_path: Path, text: str, words: str
         read(str(path))
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_older_files_give_null_for_what_they_lack(tmp_path: Path) -> None:
+    made = run()
+    del made["shape"], made["left_context"]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(document(made)))
+    (found,) = read(str(path))["runs"]
+    assert (found["shape"], found["left_context"]) == (None, None)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -32,6 +32,20 @@ def test_two_runs_on_one_machine_are_told_apart_by_file() -> None:
     assert [r["machine"] for r in joined["runs"]] == ["Board A (1.json)", "Board A (2.json)"]
 
 
+def test_two_runs_on_one_machine_that_disagree_show_by_how_much() -> None:
+    first = document(run("a", step_p50_us=60.0), run("b", step_p50_us=50.0))
+    near = document(run("a", step_p50_us=62.9), run("b", step_p50_us=50.0))
+    far = document(run("a", step_p50_us=90.0), run("b", step_p50_us=51.0))
+    assert join({"1.json": first, "2.json": near})["warnings"] == []
+    (words,) = join({"1.json": first, "2.json": near, "3.json": far})["warnings"]
+    assert words.startswith("step p50 differs by up to 50% (a on onnx) between 1.json and 2.json")
+    assert "1 of 2 configurations" in words
+    # Another machine may be as fast as it likes.
+    assert join({"1.json": first, "2.json": {**far, "machine": {**far["machine"], "cores": 8}}})[
+        "warnings"
+    ] == []  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
