@@ -103,6 +103,7 @@ def _dense(source: Source, name: str, dense: Dense) -> str:
         source.add(f"{name}_weight", weight, "int8_t"),
         source.add(f"{name}_bias", dense.bias, "int32_t"),
         source.add(f"{name}_multiplier", dense.multiplier, "int32_t"),
+        "NULL",
     )  # fmt: skip
 
 

@@ -61,6 +61,20 @@ static const void *keep(loader *l, const void *value, size_t size) {
     return to;
 }
 
+/* The sums of the rows of `d`, in the room. */
+static const int32_t *row_sums(loader *l, const es_dense *d) {
+    int32_t *sums, r, c;
+    if (l->status) return NULL;
+    sums = take(l, (size_t)d->rows, sizeof *sums);
+    if (!sums) return NULL;
+    for (r = 0; r < d->rows; r++) {
+        const int8_t *row = d->weight + (size_t)r * (size_t)d->stride;
+        sums[r] = 0;
+        for (c = 0; c < d->stride; c++) sums[r] += row[c];
+    }
+    return sums;
+}
+
 static es_dense dense(loader *l) {
     es_dense d;
     d.rows = whole(l);
@@ -71,6 +85,7 @@ static es_dense dense(loader *l) {
     d.weight = array(l, d.rows > 0 && d.stride > 0 ? (int64_t)d.rows * d.stride : 0, 1);
     d.bias = array(l, d.rows, 4);
     d.multiplier = array(l, d.rows, 4);
+    d.row_sums = row_sums(l, &d);
     return d;
 }
 

@@ -53,6 +53,7 @@ typedef struct {
     const int8_t *weight;
     const int32_t *bias;       /* [rows] */
     const int32_t *multiplier; /* [rows] */
+    const int32_t *row_sums;   /* [rows], of the weights, or NULL: what a computer adds up on load */
 } es_dense;
 
 /* Log-mel frontend: int16 PCM [hop] to int8 [mels]. */

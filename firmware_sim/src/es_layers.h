@@ -5,6 +5,9 @@
 #include "edgeseq.h"
 #include "es_kernels.h"
 
+/* Sums that lie on the stack at a time. */
+#define ES_PIECE 64
+
 /* `bytes` filled up to ES_ALIGN. */
 static inline size_t es_align(size_t bytes) {
     return (bytes + (ES_ALIGN - 1)) & ~(size_t)(ES_ALIGN - 1);

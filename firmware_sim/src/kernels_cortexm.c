@@ -6,9 +6,10 @@
 
 #include <arm_mve.h>
 
-static void mve_dot(const int8_t *weight, int32_t stride, const int8_t *x, int32_t rows,
-                    int32_t *sums) {
+static void mve_dot(const int8_t *weight, const int32_t *row_sums, int32_t stride,
+                    const int8_t *x, int32_t rows, int32_t *sums) {
     int32_t r, c, wide = stride & ~15;
+    (void)row_sums;
     const mve_pred16_t eight = vctp8q(8);
     for (r = 0; r + 4 <= rows; r += 4) {
         const int8_t *w0 = weight + r * stride, *w1 = w0 + stride;
@@ -59,7 +60,8 @@ static void mve_mix(const int16_t *weights, const int8_t *values, int32_t head_d
 }
 
 const es_kernels es_kernels_mve = {
-    "mve", mve_dot, es_plain_requantize, mve_mix, es_plain_gru, es_plain_lstm,
+    "mve", mve_dot, es_plain_requantize, mve_mix, es_plain_moments, es_plain_norm,
+    es_plain_score, es_plain_powers, es_plain_narrow, es_plain_gru, es_plain_lstm,
 };
 
 #elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32)
@@ -147,9 +149,10 @@ static void dsp_columns(const int8_t *weight, int32_t stride, const int8_t *x, i
     }
 }
 
-static void dsp_dot(const int8_t *weight, int32_t stride, const int8_t *x, int32_t rows,
-                    int32_t *sums) {
+static void dsp_dot(const int8_t *weight, const int32_t *row_sums, int32_t stride,
+                    const int8_t *x, int32_t rows, int32_t *sums) {
     int32_t r, c;
+    (void)row_sums;
     for (r = 0; r < rows; r++) sums[r] = 0;
     for (c = 0; c < stride; c += COLUMNS) {
         int32_t columns = stride - c < COLUMNS ? stride - c : COLUMNS;
@@ -158,7 +161,8 @@ static void dsp_dot(const int8_t *weight, int32_t stride, const int8_t *x, int32
 }
 
 const es_kernels es_kernels_dsp = {
-    "dsp", dsp_dot, es_plain_requantize, es_plain_mix, es_plain_gru, es_plain_lstm,
+    "dsp", dsp_dot, es_plain_requantize, es_plain_mix, es_plain_moments, es_plain_norm,
+    es_plain_score, es_plain_powers, es_plain_narrow, es_plain_gru, es_plain_lstm,
 };
 
 #else

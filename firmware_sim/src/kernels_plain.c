@@ -2,9 +2,10 @@
 #include "es_fixed.h"
 #include "es_kernels_isa.h"
 
-void es_plain_dot(const int8_t *weight, int32_t stride, const int8_t *x, int32_t rows,
-                  int32_t *sums) {
+void es_plain_dot(const int8_t *weight, const int32_t *row_sums, int32_t stride, const int8_t *x,
+                  int32_t rows, int32_t *sums) {
     int32_t r, c;
+    (void)row_sums;
     for (r = 0; r < rows; r++, weight += stride) {
         int32_t sum = 0;
         for (c = 0; c < stride; c++) sum += weight[c] * x[c];
@@ -27,6 +28,58 @@ void es_plain_mix(const int16_t *weights, const int8_t *values, int32_t head_dim
     for (t = 0; t < rows; t++, values += head_dim) {
         for (d = 0; d < head_dim; d++) sums[d] += weights[t] * values[d];
     }
+}
+
+int32_t es_plain_moments(const int16_t *x, int32_t count, uint64_t *squares) {
+    int32_t i, sum = 0;
+    uint64_t total = 0;
+    for (i = 0; i < count; i++) {
+        sum += x[i];
+        total += (uint32_t)(x[i] * x[i]);
+    }
+    *squares = total;
+    return sum;
+}
+
+void es_plain_norm(const int16_t *x, int32_t count, es_center center, const int16_t *gain,
+                   const int32_t *bias, int32_t shift, int8_t *y) {
+    int32_t i, half = 1 << (shift - 1);
+    for (i = 0; i < count; i++) {
+        int32_t centered = center.times * x[i] - center.sum;
+        int32_t unit = es_sat16(es_rescale(centered, center.inverse, center.shift));
+        y[i] = es_sat8((unit * gain[i] + bias[i] + half) >> shift);
+    }
+}
+
+int32_t es_plain_score(int32_t *scores, int32_t count, int32_t multiplier, int32_t shift,
+                       const int16_t *bias) {
+    int32_t i, largest = ES_NO_SCORE;
+    for (i = 0; i < count; i++) {
+        int64_t score = es_rescale(scores[i], multiplier, shift);
+        score = score >= ES_SCORE_LIMIT   ? ES_SCORE_LIMIT - 1
+                : score < -ES_SCORE_LIMIT ? -ES_SCORE_LIMIT
+                                          : score;
+        scores[i] = (int32_t)score + bias[-i];
+        if (scores[i] > largest) largest = scores[i];
+    }
+    return largest;
+}
+
+int32_t es_plain_powers(const int32_t *scores, int32_t count, int32_t largest, int16_t *weights) {
+    int32_t i, total = 0;
+    for (i = 0; i < count; i++) {
+        int32_t below = largest - scores[i];
+        below = below > 4095 ? 4095 : below;
+        weights[i] = (int16_t)(es_exp2_table[below & 255] >> (below >> 8));
+        total += weights[i];
+    }
+    return total;
+}
+
+void es_plain_narrow(const int32_t *sums, int32_t multiplier, int32_t shift, int32_t count,
+                     int8_t *y) {
+    int32_t i;
+    for (i = 0; i < count; i++) y[i] = es_sat8(es_rescale(sums[i], multiplier, shift));
 }
 
 void es_gru_unit(const int16_t *from_x, const int16_t *from_h, int32_t hidden, int32_t i,
@@ -66,5 +119,6 @@ void es_plain_lstm(const int16_t *from_x, const int16_t *from_h, int32_t hidden,
 }
 
 const es_kernels es_kernels_plain = {
-    "plain", es_plain_dot, es_plain_requantize, es_plain_mix, es_plain_gru, es_plain_lstm,
+    "plain", es_plain_dot, es_plain_requantize, es_plain_mix, es_plain_moments, es_plain_norm,
+    es_plain_score, es_plain_powers, es_plain_narrow, es_plain_gru, es_plain_lstm,
 };

@@ -7,7 +7,6 @@
 #define NORM_BITS 10
 #define MAX_DIM 1024
 #define MAX_WINDOW 510
-#define SCORE_LIMIT (1 << 23)
 
 typedef struct {
     size_t residual, normed, convolved, qkv, mixed, wide, scores, weights, sums, bytes;
@@ -118,66 +117,68 @@ es_status es_transformer_check_state(const es_transformer *t, const uint8_t *sta
     return filled == t->window || next == filled ? ES_OK : ES_ERR_STATE;
 }
 
-static void norm(const es_norm *n, const int16_t *x, int8_t *y) {
-    int32_t sum = 0, i, up, shift, half = 1 << (n->shift - 1);
-    uint64_t squares = 0, variance;
-    uint32_t scaled, inverse;
-    for (i = 0; i < n->dim; i++) sum += x[i];
-    for (i = 0; i < n->dim; i++) {
-        int64_t centered = n->dim * x[i] - sum;
-        squares += (uint64_t)(centered * centered);
-    }
-    variance = squares / (uint32_t)n->dim + (uint64_t)n->eps;
+static void norm(const es_kernels *k, const es_norm *n, const int16_t *x, int8_t *y) {
+    uint64_t squares, dim = (uint64_t)n->dim, variance;
+    uint32_t scaled;
+    int32_t up;
+    es_center center;
+    center.times = n->dim;
+    center.sum = k->moments(x, n->dim, &squares);
+    /* The sum of the squares of dim x - sum: at most 2^60. */
+    squares = dim * (dim * squares - (uint64_t)((int64_t)center.sum * center.sum));
+    variance = squares / dim + (uint64_t)n->eps;
     /* An even shift brings the variance to 31 or 32 bits, so its root has 16. */
     up = 31 - es_bit_length(variance);
     up += up & 1;
     scaled = (uint32_t)(up >= 0 ? variance << up : variance >> -up);
-    inverse = 0x80000000u / es_sqrt(scaled);
-    shift = 31 - NORM_BITS - (up >> 1);
-    for (i = 0; i < n->dim; i++) {
-        int32_t unit = es_sat16(es_rescale(n->dim * x[i] - sum, (int32_t)inverse, shift));
-        y[i] = es_sat8((unit * n->gain[i] + n->bias[i] + half) >> n->shift);
-    }
+    center.inverse = (int32_t)(0x80000000u / es_sqrt(scaled));
+    center.shift = 31 - NORM_BITS - (up >> 1);
+    k->norm(x, n->dim, center, n->gain, n->bias, n->shift, y);
+}
+
+/* sums[i] += x[i] w[i]; nothing overlaps, so that compilers make vectors of it. */
+static void add_products(const int8_t *restrict x, const int8_t *restrict w, int32_t n,
+                         int32_t *restrict sums) {
+    int32_t i;
+    for (i = 0; i < n; i++) sums[i] += x[i] * w[i];
 }
 
 /* `past` [width-1][dim] moves on by `x`. */
-static void convolve(const es_conv *c, int8_t *past, const int8_t *x, int8_t *y) {
-    int32_t d, t, last = c->width - 1;
-    for (d = 0; d < c->dim; d++) {
-        int32_t sum = c->bias[d] + x[d] * c->weight[last * c->dim + d];
-        for (t = 0; t < last; t++) sum += past[t * c->dim + d] * c->weight[t * c->dim + d];
-        y[d] = es_sat8(es_rescale(sum, c->multiplier[d], c->shift));
+static void convolve(const es_kernels *k, const es_conv *c, int8_t *past, const int8_t *x,
+                     int8_t *y) {
+    int32_t sums[ES_PIECE], d, t, i, last = c->width - 1;
+    int16_t wide[ES_PIECE];
+    for (d = 0; d < c->dim; d += ES_PIECE) {
+        int32_t n = c->dim - d < ES_PIECE ? c->dim - d : ES_PIECE;
+        const int8_t *weight = c->weight + d;
+        memset(sums, 0, sizeof sums);
+        for (t = 0; t < last; t++) add_products(past + t * c->dim + d, weight + t * c->dim, n, sums);
+        add_products(x + d, weight + last * c->dim, n, sums);
+        k->requantize(sums, c->bias + d, c->multiplier + d, c->shift, n, wide);
+        for (i = 0; i < n; i++) y[d + i] = es_sat8(wide[i]);
     }
     memmove(past, past + c->dim, (size_t)((last - 1) * c->dim));
     memcpy(past + (last - 1) * c->dim, x, (size_t)c->dim);
 }
 
-/* Products with the keys (in `scores`) to softmax weights; returns their sum. */
-static int32_t softmax(int32_t *scores, int16_t *weights, int32_t rows, int32_t multiplier,
-                       int32_t shift, const int16_t *bias, int32_t newest, int32_t slots) {
-    int32_t slot, largest = -(1 << 30), total = 0;
-    for (slot = 0; slot < rows; slot++) {
-        int32_t distance = newest - slot + (newest < slot ? slots : 0);
-        int64_t score = es_rescale(scores[slot], multiplier, shift);
-        score = score >= SCORE_LIMIT   ? SCORE_LIMIT - 1
-                : score < -SCORE_LIMIT ? -SCORE_LIMIT
-                                       : score;
-        scores[slot] = (int32_t)score + bias[distance];
-        if (scores[slot] > largest) largest = scores[slot];
+/* Products with the keys (in `scores`) to softmax weights; returns their sum. Slots up to `newest`
+ * hold the latest frames, those behind it, in a full ring, older ones. */
+static int32_t softmax(const es_kernels *k, int32_t *scores, int16_t *weights, int32_t rows,
+                       int32_t multiplier, int32_t shift, const int16_t *bias, int32_t newest) {
+    int32_t total, here = newest + 1, behind = rows - here;
+    int32_t largest = k->score(scores, here, multiplier, shift, bias + newest);
+    if (behind > 0) {
+        int32_t older = k->score(scores + here, behind, multiplier, shift, bias + rows - 1);
+        largest = older > largest ? older : largest;
     }
-    for (slot = 0; slot < rows; slot++) {
-        int32_t below = largest - scores[slot];
-        below = below > 4095 ? 4095 : below;
-        weights[slot] = (int16_t)(es_exp2_table[below & 255] >> (below >> 8));
-        total += weights[slot];
-    }
+    total = k->powers(scores, rows, largest, weights);
     weights[rows] = 0;
     return total;
 }
 
 static void attend(const es_transformer *t, const es_block *b, es_place p, buffers u, int8_t *k,
                    int8_t *v, int32_t newest, int32_t filled) {
-    int32_t head, d, size = t->head_dim, slots = t->window + 1;
+    int32_t head, size = t->head_dim, slots = t->window + 1;
     const int8_t *qkv = (const int8_t *)(p.scratch + u.qkv);
     int8_t *mixed = (int8_t *)(p.scratch + u.mixed);
     int32_t *scores = (int32_t *)(void *)(p.scratch + u.scores);
@@ -188,14 +189,12 @@ static void attend(const es_transformer *t, const es_block *b, es_place p, buffe
         int32_t total, factor;
         memcpy(k + newest * size, query + t->heads * size, (size_t)size);
         memcpy(v + newest * size, query + 2 * t->heads * size, (size_t)size);
-        p.kernels->dot(k, size, query, filled + 1, scores);
-        total = softmax(scores, weights, filled + 1, b->score_multiplier[head], b->score_shift,
-                        b->distance_bias + head * slots, newest, slots);
+        p.kernels->dot(k, NULL, size, query, filled + 1, scores);
+        total = softmax(p.kernels, scores, weights, filled + 1, b->score_multiplier[head],
+                        b->score_shift, b->distance_bias + head * slots, newest);
         p.kernels->mix(weights, v, size, filled + 1, sums);
         factor = (int32_t)es_rescale(((int64_t)1 << 45) / total, b->mix_multiplier[head], 31);
-        for (d = 0; d < size; d++) {
-            mixed[head * size + d] = es_sat8(es_rescale(sums[d], factor, b->mix_shift));
-        }
+        p.kernels->narrow(sums, factor, b->mix_shift, size, mixed + head * size);
     }
 }
 
@@ -213,19 +212,19 @@ void es_transformer_step(const es_transformer *t, es_place p, const int8_t *x, i
     for (n = 0; n < t->blocks; n++, own += s.block) {
         const es_block *b = &t->block[n];
         int8_t *to_attention = normed;
-        norm(&b->norm_attention, residual, normed);
+        norm(p.kernels, &b->norm_attention, residual, normed);
         if (b->conv.width) {
             to_attention = (int8_t *)(p.scratch + u.convolved);
-            convolve(&b->conv, (int8_t *)(own + s.conv), normed, to_attention);
+            convolve(p.kernels, &b->conv, (int8_t *)(own + s.conv), normed, to_attention);
         }
         es_dense_8(p.kernels, &b->qkv, to_attention, -128, (int8_t *)(p.scratch + u.qkv));
         attend(t, b, p, u, (int8_t *)(own + s.k), (int8_t *)(own + s.v), *next, *filled);
         es_dense_add(p.kernels, &b->out, (const int8_t *)(p.scratch + u.mixed), residual);
-        norm(&b->norm_feed, residual, normed);
+        norm(p.kernels, &b->norm_feed, residual, normed);
         es_dense_8(p.kernels, &b->feed_in, normed, 0, wide);
         es_dense_add(p.kernels, &b->feed_out, wide, residual);
     }
-    norm(&t->norm, residual, y);
+    norm(p.kernels, &t->norm, residual, y);
     *next = *next == t->window ? 0 : *next + 1;
     if (*filled < t->window) ++*filled;
 }

@@ -44,7 +44,7 @@ int main(void) {
     SYSTICK_VALUE = 0;
     SYSTICK_CONTROL = SYSTICK_ON;
     start = now();
-    es_kernels_at(0)->dot(weight, COLUMNS, x, ROWS, sums);
+    es_kernels_at(0)->dot(weight, NULL, COLUMNS, x, ROWS, sums);
     product = (start - now()) & SYSTICK_MASK;
     step = 0;
     for (n = 0; n < COUNT_STEPS; n++) {

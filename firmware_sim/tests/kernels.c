@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "es_kernels.h"
+#include "es_kernels_isa.h"
 
 #define MOST 512
 
@@ -39,6 +39,16 @@ static void same(const void *a, const void *b, size_t bytes, const char *kernels
     }
 }
 
+static const int32_t *sums_of(int32_t stride, int32_t rows) {
+    static int32_t sums[MOST];
+    int32_t r, c;
+    for (r = 0; r < rows; r++) {
+        sums[r] = 0;
+        for (c = 0; c < stride; c++) sums[r] += weight[r * stride + c];
+    }
+    return sums;
+}
+
 static void dot(const es_kernels *k) {
     int32_t stride, rows;
     int kind;
@@ -49,9 +59,12 @@ static void dot(const es_kernels *k) {
                 fill(x, stride, kind >> 2);
                 memset(got, 0x55, sizeof got);
                 memset(wanted, 0x55, sizeof wanted);
-                es_plain_dot(weight, stride, x, rows, wanted);
-                k->dot(weight, stride, x, rows, got);
+                es_plain_dot(weight, NULL, stride, x, rows, wanted);
+                k->dot(weight, NULL, stride, x, rows, got);
                 same(wanted, got, sizeof got, k->name, "dot", stride, rows);
+                memset(got, 0x55, sizeof got);
+                k->dot(weight, sums_of(stride, rows), stride, x, rows, got);
+                same(wanted, got, sizeof got, k->name, "dot with row sums", stride, rows);
             }
         }
     }
@@ -100,6 +113,72 @@ static void mix(const es_kernels *k) {
                 k->mix(weights, weight, size, rows, got);
                 same(wanted, got, sizeof got, k->name, "mix", size, rows);
             }
+        }
+    }
+}
+
+static int16_t gate(int extreme);
+
+static void norm(const es_kernels *k) {
+    int32_t n, i, round;
+    for (round = 0; round < 60; round++) {
+        for (n = 1; n <= 150; n += 7) {
+            int extreme = round % 3 == 0;
+            int32_t shift = 1 + round % 22;
+            uint64_t a, b;
+            es_center c;
+            for (i = 0; i < n; i++) {
+                gates_x[i] = (int16_t)(round == 0 ? -32768 : gate(extreme));
+                gates_h[i] = gate(extreme);
+                bias[i] = (draw() % 65536 - 32768) * (extreme ? 16384 : 256);
+            }
+            c.times = round & 1 ? n : 1024;
+            c.sum = es_plain_moments(gates_x, n, &a);
+            i = k->moments(gates_x, n, &b);
+            same(&c.sum, &i, sizeof i, k->name, "sum", n, round);
+            same(&a, &b, sizeof a, k->name, "squares", n, round);
+            if (extreme) c.sum = draw() * 2 - (1 << 24);
+            c.inverse = 32768 + draw() % 32769;
+            c.shift = 6 + round % 32;
+            memset(x, 0x55, sizeof x);
+            memset(weight, 0x55, sizeof x);
+            es_plain_norm(gates_x, n, c, gates_h, bias, shift, weight);
+            k->norm(gates_x, n, c, gates_h, bias, shift, x);
+            same(weight, x, sizeof x, k->name, "norm", n, round);
+        }
+    }
+}
+
+static void softmax(const es_kernels *k) {
+    static int16_t distance[MOST + 8];
+    int32_t n, i, round, a, b;
+    for (round = 0; round < 124; round++) {
+        for (n = 0; n <= 75; n += n < 10 ? 1 : 5) {
+            int32_t shift = 1 + round % 62;
+            /* Powers of two make ties; the largest product is clamped. */
+            int32_t factor = round & 1 ? 1 << (round % 31) : 2147483647 - draw();
+            memset(wanted, 0x55, sizeof wanted);
+            for (i = 0; i < n; i++) {
+                distance[i] = gate(round % 5 == 0);
+                wanted[i] = (draw() % 8192 - 4096) * (1 << (draw() % 12));
+            }
+            memcpy(got, wanted, sizeof got);
+            a = es_plain_score(wanted, n, factor, shift, distance + (n ? n - 1 : 0));
+            b = k->score(got, n, factor, shift, distance + (n ? n - 1 : 0));
+            same(&a, &b, sizeof a, k->name, "largest score", n, round);
+            same(wanted, got, sizeof got, k->name, "score", n, shift);
+            for (i = 0; i < n && (round & 1); i++) wanted[i] = a - draw() % (round < 62 ? 300 : 5000);
+            memset(wanted16, 0x55, sizeof wanted16);
+            memset(got16, 0x55, sizeof got16);
+            a = es_plain_powers(wanted, n, a, wanted16);
+            b = k->powers(wanted, n, b, got16);
+            same(&a, &b, sizeof a, k->name, "sum of powers", n, round);
+            same(wanted16, got16, sizeof got16, k->name, "powers", n, round);
+            memset(x, 0x55, sizeof x);
+            memset(weight, 0x55, sizeof x);
+            es_plain_narrow(wanted, factor, shift, n, weight);
+            k->narrow(wanted, factor, shift, n, x);
+            same(weight, x, sizeof x, k->name, "narrow", n, shift);
         }
     }
 }
@@ -158,6 +237,8 @@ int main(void) {
         dot(k);
         requantize(k);
         mix(k);
+        norm(k);
+        softmax(k);
         gru(k);
         lstm(k);
         printf("%s\n", k->name);
