@@ -8,7 +8,9 @@
     ├── StreamClosedError   (RuntimeError)  push or flush after close
     ├── ExportError         (RuntimeError)  a model cannot be exported as asked
     │   └── ParityError                     two lives of one model give different numbers
-    └── MissingExtraError   (ImportError)   an optional dependency is not installed
+    ├── MissingExtraError   (ImportError)   an optional dependency is not installed
+    └── ToolError           (RuntimeError)  a program such as a compiler is missing or failed
+        └── MissingToolError                it is not installed
 
 A message says what was wrong, the value, what is allowed and what to do.
 """
@@ -20,9 +22,11 @@ __all__ = [
     "ExportError",
     "ManifestError",
     "MissingExtraError",
+    "MissingToolError",
     "ParityError",
     "StateError",
     "StreamClosedError",
+    "ToolError",
 ]
 
 
@@ -75,3 +79,15 @@ class MissingExtraError(EdgeseqError, ImportError):
             f"{purpose} needs {package}, which is not installed; "
             f"install it with: pip install 'edgeseq[{extra}]'"
         )
+
+
+class ToolError(EdgeseqError, RuntimeError):
+    """A program of the system, such as a compiler or an emulator, failed or is missing."""
+
+
+class MissingToolError(ToolError):
+    """A program of the system is not installed; the message names the package that brings it."""
+
+    def __init__(self, program: str, package: str) -> None:
+        """Say that `program` comes with the Debian package `package`."""
+        super().__init__(f"{program} is not installed; install it with: apt install {package}")

@@ -12,17 +12,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edgeseq.boards import toolchain
+from edgeseq.errors import MissingToolError
 from edgeseq_export.firmware import pack_state
 from edgeseq_export.integer import IntegerProgram
 
-ROOT = Path(__file__).parents[2] / "firmware_sim"
+ROOT = toolchain.c_sources()
 SOURCES = sorted((ROOT / "src").glob("*.c"))
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-Wvla")
+WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-Wvla")
+STRICT = ("-std=c99", *WARNINGS)
 SANITIZED = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 SECONDS = 300
 INCLUDES = (f"-I{ROOT / 'include'}", f"-I{ROOT / 'src'}")
@@ -30,30 +34,23 @@ INCLUDES = (f"-I{ROOT / 'include'}", f"-I{ROOT / 'src'}")
 
 def tool(name: str) -> str:
     """Path of a system tool; where it is missing the test is skipped, in CI it fails."""
-    path = shutil.which(name)
-    if path is None:
-        reason = f"{name} is not installed; `make test` installs it"
+    try:
+        return toolchain.find_tool(name)
+    except MissingToolError as error:
+        reason = f"{error}; `make test` does"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    return path
 
 
 @dataclass(frozen=True)
-class Target:
-    """How to build for a processor and how to run what was built.
+class Target(toolchain.Target):
+    """A target whose compiler takes any warning for an error, and whose runs are looked at."""
 
-    Attributes:
-        compiler: name of the C compiler.
-        flags: for this processor.
-        runner: emulator and its options, before the program.
-        link: what a program needs besides the engine.
-    """
-
-    compiler: str = "gcc"
-    flags: tuple[str, ...] = ("-O2",)
-    runner: tuple[str, ...] = ()
-    link: tuple[str, ...] = ()
+    @classmethod
+    def strict(cls, target: toolchain.Target) -> Self:
+        """The same target for tests."""
+        return cls(target.compiler, target.flags, target.runner, target.link)
 
     def build(self, folder: Path, test: str, model: Path | None, *extra: str) -> Path:
         """Compile the program `test` of `firmware_sim` with the engine (and a model)."""
@@ -66,16 +63,15 @@ class Target:
 
     def compile(self, *parts: object) -> None:
         """Call the compiler; any warning is an error."""
-        command = [tool(self.compiler), *STRICT, *self.flags, *INCLUDES, *map(str, parts)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
-        assert done.returncode == 0, done.stderr
+        tool(self.compiler)
+        super().compile(*WARNINGS, *parts)
 
     def run(self, program: Path, *args: object) -> str:
         """What it prints; a failure shows all of it. A board takes no words from a command line."""
-        runner = [tool(self.runner[0]), *self.runner[1:]] if self.runner else []
-        words = [] if "-kernel" in runner else [str(arg) for arg in args]
+        if self.runner:
+            tool(self.runner[0])
         done = subprocess.run(
-            [*runner, str(program), *words], capture_output=True, text=True,
+            self.command(program, *args), capture_output=True, text=True,
             timeout=SECONDS, cwd=program.parent,
         )  # fmt: skip
         assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
@@ -87,10 +83,7 @@ def engine_objects(target: Target) -> tuple[Path, ...]:
     """The engine's object files, compiled once for a target."""
     folder = Path(tempfile.mkdtemp(prefix="edgeseq-engine-"))
     atexit.register(shutil.rmtree, folder)
-    objects = tuple(folder / f"{source.stem}.o" for source in SOURCES)
-    for source, unit in zip(SOURCES, objects, strict=True):
-        target.compile("-c", source, "-o", unit)
-    return objects
+    return target.engine(folder)
 
 
 def expected(program: IntegerProgram, frames: npt.NDArray[np.int16]) -> bytes:

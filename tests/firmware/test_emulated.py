@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from edgeseq import boards
+from edgeseq.boards.board import board_target
 from edgeseq.models import GruConfig, LogMelConfig, ModelConfig
 from edgeseq.training.checkpoint import Checkpoint
 from edgeseq_export.firmware import export_firmware
 from tests.export.integer_models import checkpoint
 from tests.firmware.conftest import Exported, recording
 from tests.firmware.engine import (
-    ROOT,
     Target,
     assert_replay_equals,
     engine_objects,
@@ -28,7 +29,6 @@ from tests.firmware.engine import (
 
 pytestmark = pytest.mark.qemu
 
-PORT = ROOT / "port" / "cortex-m"
 ARM64 = {
     "neon": ("cortex-a53", ["neon", "plain"]),
     "dotprod": ("cortex-a76", ["dotprod", "neon", "plain"]),
@@ -41,34 +41,12 @@ def arm64(cpu: str) -> Target:
 
 def board(machine: str, ram: int, *flags: str) -> Target:
     """A Cortex-M board whose files are those of the folder it is started in."""
-    return Target(
-        "arm-none-eabi-gcc",
-        ("-O2", "-mthumb", *flags, "-ffunction-sections", "-fdata-sections"),
-        (
-            "qemu-system-arm", "-M", machine, "-nographic", "-monitor", "none", "-serial", "none",
-            "-semihosting-config", "enable=on,target=native", "-kernel",
-        ),
-        (
-            str(PORT / "start.c"), "-T", str(PORT / "board.ld"), "--specs=rdimon.specs",
-            "-nostartfiles", f"-Wl,--gc-sections,--defsym=PORT_RAM_BYTES={ram}",
-        ),
-    )  # fmt: skip
+    return Target.strict(board_target(machine, flags, ram))
 
 
 BOARDS = {
-    "cortex-m3": (board("mps2-an385", 512 << 10, "-mcpu=cortex-m3"), ["plain"]),
-    "cortex-m4": (
-        board("mps2-an386", 512 << 10, "-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
-        ["dsp", "plain"],
-    ),
-    "cortex-m7": (
-        board("mps2-an500", 512 << 10, "-mcpu=cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-d16"),
-        ["dsp", "plain"],
-    ),
-    "cortex-m55": (
-        board("mps3-an547", 512 << 10, "-mcpu=cortex-m55", "-mfloat-abi=hard"),
-        ["mve", "plain"],
-    ),
+    name: (board(found.machine, 512 << 10, *found.flags), list(found.kernels))
+    for name, found in boards.BOARDS.items()
 }
 # 16 KB of RAM, so only a small model fits.
 MICROBIT = board("microbit", 16 << 10, "-mcpu=cortex-m0")
