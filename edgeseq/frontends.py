@@ -14,7 +14,17 @@ import numpy.typing as npt
 from .errors import StateError
 from .spec import Timing
 
-__all__ = ["ByteFrontend", "Frontend", "PcmFrontend"]
+__all__ = ["ByteFrontend", "Frontend", "PcmFrontend", "to_int16"]
+
+
+def to_int16(x: npt.NDArray[np.generic]) -> npt.NDArray[np.int16]:
+    """Samples in [-1, 1] as an integer program takes them, rounded half to even and clipped.
+
+    Byte values stay as they are.
+    """
+    if x.dtype.kind != "f":
+        return x.astype(np.int16)
+    return np.clip(np.round(x.astype(np.float64) * 32768), -32768, 32767).astype(np.int16)
 
 
 class Frontend:

@@ -2,6 +2,7 @@
 
     model_data.c, model_data.h   const weights and the sizes that the caller's buffers need
     golden.h                     a short input with every output, to prove a build on the device
+    manifest.json                what the model says about itself, as in an .esq file
     README.md                    flash, arena, state and multiply-accumulates
 
 The same checkpoint and calibration give the same bytes.
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseq import __version__
+from edgeseq.boards.folder import MANIFEST
 from edgeseq.errors import ExportError
 from edgeseq.spec import StateSpec
 from edgeseq.training.checkpoint import Checkpoint
@@ -29,6 +31,7 @@ from .integer.fixed import ALIGN, EXP2, LOG2, SIGMOID, Ints, aligned
 from .integer.logmel import LogMelLayer
 from .integer.rnn import GruLayer, LstmLayer
 from .integer.transformer import BlockLayer, Conv, Norm, TransformerLayer
+from .native import native_manifest
 from .package import golden_input
 
 __all__ = ["Firmware", "arena_bytes", "export_firmware", "pack_state", "tables_source"]
@@ -270,7 +273,8 @@ def export_firmware(
 
     Args:
         checkpoint: what to export.
-        folder: where the four files go.
+        folder: where the files go. There is no manifest.json of a bare network, whose facts name
+            no task.
         calibration: recordings (or texts) to choose scales on; the bundled clip without any.
 
     Raises:
@@ -289,13 +293,16 @@ def export_firmware(
     origin = f"{name} weights sha256:{digest.hexdigest()[:16]}"
     source = _model_source(program, origin)
     result = Firmware(program, source.data_bytes, arena_bytes(program), _state_bytes(program))
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, text in {
+    files = {
         "model_data.c": source.render(),
         "model_data.h": _header(program, origin, labels),
         "golden.h": _golden(program, origin),
         "README.md": _readme(result, name, origin),
-    }.items():
+    }
+    if "task" in checkpoint.facts:
+        files[MANIFEST] = native_manifest(checkpoint, program, source.data_bytes).to_json() + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, text in files.items():
         (folder / file).write_text(text, encoding="utf-8")
     return result
 

@@ -22,7 +22,7 @@ from .integer.transformer import TransformerLayer
 from .package import golden_input, make_golden, make_manifest
 from .section import write_section
 
-__all__ = ["export_native", "write_native"]
+__all__ = ["export_native", "native_manifest", "write_native"]
 
 
 def export_native(
@@ -54,19 +54,21 @@ def write_native(
     if path.suffix != ".esq":
         raise ExportError(f"{path}: the file to write must end in .esq")
     section = write_section(program)
+    manifest = native_manifest(checkpoint, program, len(section), chunk)
+    write_whole(path, pack(manifest.to_json(), section))
+    return manifest
+
+
+def native_manifest(
+    checkpoint: Checkpoint, program: IntegerProgram, weight_bytes: int, chunk: int = 1
+) -> Manifest:
+    """What an integer program says about itself, `chunk` frames a step; its golden is exact."""
     products = sum(_products(layer) for _, layer in program.layers)
     x = golden_input(program.bytes_input, program.input_dim, chunk)
     frames = np.concatenate(list(x), axis=1)
     golden = make_golden(frames, run_program(program, frames), 0.0)
-    manifest = make_manifest(
-        checkpoint,
-        chunk,
-        program.state_spec,
-        Quantization("int8", products, 0, len(section)),
-        golden,
-    )
-    write_whole(path, pack(manifest.to_json(), section))
-    return manifest
+    quantization = Quantization("int8", products, 0, weight_bytes)
+    return make_manifest(checkpoint, chunk, program.state_spec, quantization, golden)
 
 
 def run_program(program: IntegerProgram, x: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeseq.errors import StateError
+from edgeseq.frontends import to_int16
 from edgeseq.spec import State, StateSpec, Timing
 
 from .fixed import Ints
@@ -66,9 +67,7 @@ class IntegerProgram:
 
     def quantize_input(self, x: npt.NDArray[np.generic]) -> npt.NDArray[np.int16]:
         """PCM as floats in [-1, 1] to int16; byte values as they are."""
-        if x.dtype.kind != "f":
-            return x.astype(np.int16)
-        return np.clip(np.round(x.astype(np.float64) * 32768), -32768, 32767).astype(np.int16)
+        return to_int16(x)
 
     def step(
         self, x: npt.NDArray[np.generic], state: Mapping[str, npt.NDArray[np.generic]]
