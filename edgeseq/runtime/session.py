@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +65,22 @@ class Session:
 
             self._backend = OnnxBackend(self.path, self.manifest, threads)
         self.digest = self.manifest.digest
+
+    @classmethod
+    def over(cls, backend: Backend, manifest: Manifest, path: str, name: str) -> Self:
+        """A session over a backend that the caller has loaded.
+
+        Args:
+            backend: runs the model.
+            manifest: of the model.
+            path: what messages call the model.
+            name: what `backend` of this session says.
+        """
+        session = cls.__new__(cls)
+        session.path, session.backend = path, name
+        session.manifest, session._backend = manifest, backend
+        session.digest = manifest.digest
+        return session
 
     def initial_state(self) -> State:
         """The state at the start of a stream."""
