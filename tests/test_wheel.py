@@ -20,6 +20,10 @@ import sys
 import edgeseq, numpy
 from edgeseq.assets import resolve
 assert edgeseq.__file__.startswith(sys.argv[1]), edgeseq.__file__
+from edgeseq.boards.toolchain import c_sources
+assert c_sources() == __import__("pathlib").Path(sys.argv[1], "edgeseq", "_firmware"), c_sources()
+assert (c_sources() / "port" / "cortex-m" / "simulate.c").exists()
+assert len(list((c_sources() / "src").glob("*.c"))) >= 10
 edgeseq.load(resolve("words-gru")).push(numpy.zeros(16000, "float32"))
 try:
     print(edgeseq.Session(sys.argv[2]).golden_error())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ class Target:
         done = subprocess.run(words, capture_output=True, text=True)
         if done.returncode == 0:
             return
-        if "string.h: No such file" in done.stderr or "cannot find -lc" in done.stderr:
+        if re.search(r"\b(std\w+|string)\.h: No such file|cannot find -lc\b", done.stderr):
             raise MissingToolError(f"the C library of {self.compiler}", C_LIBRARY)
         lines = done.stderr.splitlines()
         first = next((line for line in lines if "error" in line or "overflow" in line), "")

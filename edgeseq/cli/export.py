@@ -73,7 +73,7 @@ def command(
 
     An ONNX file holds the graph, the manifest and a golden input with its output; so does an .esq
     file, with the integer program in place of the graph. A firmware folder holds model_data.c, its
-    header, golden.h and a README with flash, arena and multiply-accumulates.
+    header, golden.h, the manifest and a README with flash, arena and multiply-accumulates.
     """
     _refuse_other_options(context, target)
     try:

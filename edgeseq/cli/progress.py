@@ -23,12 +23,12 @@ class Progress:
         self._last = ""
 
     def tell(self, done: float, total: float, words: str) -> None:
-        """`done` of `total` are behind us, and `words` is what happens now."""
+        """`done` of `total` (0: nobody knows) are behind us, and `words` is what happens now."""
         words = visible(words)
         if self._tty:
             filled = int(WIDTH * done / total) if total else 0
-            bar = "#" * filled + "." * (WIDTH - filled)
-            self._write(f"\r\x1b[K[{bar}] {words}", "")
+            bar = f"[{'#' * filled}{'.' * (WIDTH - filled)}] " if total else ""
+            self._write(f"\r\x1b[K{bar}{words}", "")
         elif words != self._last:
             self._write(words, "\n")
         self._last = words

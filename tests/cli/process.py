@@ -75,8 +75,8 @@ def run_code(code: str) -> Done:
 def start(*args: object, **pipes: Any) -> subprocess.Popen[str]:
     """Start it with pipes for everything, line by line."""
     pipe = subprocess.PIPE
-    settings = {"stdin": pipe, "stdout": pipe, "stderr": pipe, **pipes}
-    return subprocess.Popen(command(*args), text=True, env=environment(), **settings)
+    settings = {"stdin": pipe, "stdout": pipe, "stderr": pipe, "env": environment(), **pipes}
+    return subprocess.Popen(command(*args), text=True, **settings)
 
 
 def lines(text: str) -> list[dict[str, Any]]:
