@@ -4,8 +4,10 @@ What is said of memory is what the linker kept and what was written to; what is 
 instructions, counted by the emulator, and never cycles.
 """
 
-from .board import BOARDS, Board
+from .board import BOARDS, Board, need_tools
 from .fit import Check, Limits, check_fit
 from .simulation import Measured, Simulation
 
-__all__ = ["BOARDS", "Board", "Check", "Limits", "Measured", "Simulation", "check_fit"]
+__all__ = [
+    "BOARDS", "Board", "Check", "Limits", "Measured", "Simulation", "check_fit", "need_tools",
+]  # fmt: skip

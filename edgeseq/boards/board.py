@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .toolchain import Target, c_sources
+from .toolchain import Target, c_sources, find_tool
 
-__all__ = ["BOARDS", "Board", "board_target"]
+__all__ = ["BOARDS", "Board", "board_target", "need_tools"]
 
-EMULATOR = "qemu-system-arm"
+COMPILER, EMULATOR = "arm-none-eabi-gcc", "qemu-system-arm"
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -73,7 +73,7 @@ def board_target(
     port = c_sources() / "port" / "cortex-m"
     console = ("-DPORT_BARE",) if bare else ("--specs=rdimon.specs",)
     return Target(
-        "arm-none-eabi-gcc",
+        COMPILER,
         ("-O2", "-mthumb", *flags, "-ffunction-sections", "-fdata-sections"),
         (
             EMULATOR, "-M", machine, "-nographic", "-monitor", "none", "-serial", "none",
@@ -84,3 +84,9 @@ def board_target(
             "-nostartfiles", f"-Wl,--gc-sections,--defsym=PORT_RAM_BYTES={ram}",
         ),
     )  # fmt: skip
+
+
+def need_tools() -> None:
+    """Raise MissingToolError when the compiler or the emulator of the boards is not installed."""
+    find_tool(COMPILER)
+    find_tool(EMULATOR)

@@ -17,7 +17,7 @@ MANIFEST = "manifest.json"
 SOURCE, HEADER = "model_data.c", "model_data.h"
 
 MOST_HEADER_BYTES = 2**20
-DEFINE = re.compile(r"^#define EDGESEQ_(\w+) (\d+)$", re.MULTILINE)
+DEFINE = re.compile(r"^#define EDGESEQ_(\w+) (\d{1,9})$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

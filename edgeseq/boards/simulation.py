@@ -17,11 +17,11 @@ from ..runtime import Session
 from ..runtime.backend import Array
 from ..spec import State
 from ..stream import Stream
-from .board import Board, board_target
+from .board import Board, board_target, need_tools
 from .emulator import SHIFT, BoardStepper
 from .folder import FirmwareFolder, check_audio
 from .linked import Piece, linked_pieces
-from .toolchain import c_sources, find_tool
+from .toolchain import c_sources
 
 __all__ = ["Measured", "Simulation", "Sizes"]
 
@@ -122,9 +122,7 @@ class Simulation:
         self._target = board_target(
             board.machine, board.flags, board.ram_bytes, ("-icount", f"shift={SHIFT}"), bare=True
         )
-        # Before minutes of compiling, not after them.
-        find_tool(self._target.compiler)
-        find_tool(self._target.runner[0])
+        need_tools()
         self._program = work / f"{PROGRAM}.elf"
         self.sizes = self._build(work, extra)
         self._backend = _BoardBackend(self)
@@ -141,7 +139,7 @@ class Simulation:
         self._target.compile("-c", include, source, "-o", program)
         try:
             self._target.compile(
-                *objects, model, program, *self._target.link, *extra, f"-Wl,-Map={table}",
+                *objects, model, program, *self._target.link, *extra, "-Xlinker", f"-Map={table}",
                 f"-Wl,--defsym=PORT_FLASH_BYTES={self.board.flash_bytes}", "-o", self._program,
             )  # fmt: skip
         except ToolError as error:

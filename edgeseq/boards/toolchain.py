@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,15 +82,16 @@ class Target:
         """
         root = c_sources()
         includes = (f"-I{root / 'include'}", f"-I{root / 'src'}")
-        words = [find_tool(self.compiler), "-std=c99", *self.flags, *includes, *map(str, parts)]
-        done = subprocess.run(words, capture_output=True, text=True)
-        if done.returncode == 0:
+        # -pipe: a compiler that is killed leaves no files of its own behind.
+        words = ["-pipe", "-std=c99", *self.flags, *includes, *map(str, parts)]
+        code, said = _run([find_tool(self.compiler), *words])
+        if code == 0:
             return
-        if re.search(r"\b(std\w+|string)\.h: No such file|cannot find -lc\b", done.stderr):
+        if re.search(r"\b(std\w+|string)\.h: No such file|cannot find -lc\b", said):
             raise MissingToolError(f"the C library of {self.compiler}", C_LIBRARY)
-        lines = done.stderr.splitlines()
+        lines = said.splitlines()
         first = next((line for line in lines if "error" in line or "overflow" in line), "")
-        raise ToolError(f"{self.compiler} failed: {first or done.stderr[-500:]}")
+        raise ToolError(f"{self.compiler} failed: {first or said[-500:]}")
 
     def engine(self, folder: Path) -> tuple[Path, ...]:
         """The engine's object files, compiled into `folder`; errors as for `compile`."""
@@ -106,3 +110,18 @@ class Target:
         runner = [find_tool(self.runner[0]), *self.runner[1:]] if self.runner else []
         words = [] if "-kernel" in runner else [str(arg) for arg in args]
         return [*runner, str(program), *words]
+
+
+def _run(words: Sequence[str]) -> tuple[int, str]:
+    """Exit code and stderr of a program; when we are interrupted, it ends with all its children."""
+    process = subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True, errors="replace", start_new_session=True,
+    )  # fmt: skip
+    with process:
+        try:
+            _, said = process.communicate()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, said

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..assets import resolve
-from ..boards import BOARDS, Board, Check, Limits, Measured, Simulation, check_fit
+from ..boards import BOARDS, Board, Check, Limits, Measured, Simulation, check_fit, need_tools
 from ..boards.fit import rounded_up
 from ..boards.folder import FirmwareFolder, check_audio, read_folder
 from ..errors import AudioError, ConfigError, MissingExtraError
@@ -79,6 +79,8 @@ def command(
 
     Exit code 3 when the model does not fit the given flash or RAM, or cannot fit the clock.
     """
+    # Before minutes of exporting and compiling, not after them.
+    need_tools()
     source = open_audio(wav)
     try:
         with tempfile.TemporaryDirectory(prefix="edgeseq-simulate-") as work:
@@ -251,7 +253,7 @@ def _table(name: str, board: Board, track: Track, measured: Measured) -> Table:
     sizes = measured.sizes
     table = Table(title=Text(visible(track.name)), title_justify="left")
     table.add_column("")
-    table.add_column(f"{name} (QEMU {board.machine}), {measured.kernels} kernels", justify="right")
+    table.add_column(f"{name} (QEMU {board.machine})", justify="right")
     for words, value in (
         ("flash: data of the model", f"{sizes.model:,} bytes"),
         ("flash: code and tables of the engine", f"{sizes.engine:,} bytes"),
@@ -261,6 +263,7 @@ def _table(name: str, board: Board, track: Track, measured: Measured) -> Table:
         ("RAM: deepest stack", f"{measured.stack:,} bytes"),
         ("RAM: other variables", f"{sizes.static:,} bytes"),
         ("RAM", f"{measured.ram:,} bytes"),
+        ("kernels of the engine", measured.kernels),
         ("steps", f"{measured.steps:,} of {1000 * measured.step_seconds:g} ms"),
         ("instructions of a step, median", f"{measured.median:,}"),
         ("instructions of the longest step", f"{measured.longest:,}"),

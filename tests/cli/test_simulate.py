@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -40,15 +39,12 @@ def need_boards() -> None:
     tool("qemu-system-arm")
 
 
-def test_missing_programs_are_one_line_each(firmware: Path) -> None:
-    assert "apt install gcc-arm-none-eabi" in error_of(call_without_tools(firmware))
-
-
-def call_without_tools(firmware: Path) -> Any:
-    done = run("simulate", firmware, *BOARD, PATH="/nowhere")
-    # Its progress goes to stderr, too.
-    done.stderr = done.stderr.removeprefix("compiling for cortex-m4\n")
-    return done
+@pytest.mark.parametrize("model", ["firmware", "words-gru"])
+def test_missing_programs_are_one_line(firmware: Path, model: str) -> None:
+    """Before a model is exported, too."""
+    done = run("simulate", firmware if model == "firmware" else model, *BOARD, PATH="/nowhere")
+    assert "arm-none-eabi-gcc is not installed" in error_of(done)
+    assert "apt install gcc-arm-none-eabi" in done.stderr
 
 
 def test_a_compiler_without_its_library_names_the_package(tmp_path: Path) -> None:
@@ -65,6 +61,7 @@ def test_a_compiler_without_its_library_names_the_package(tmp_path: Path) -> Non
 
 
 def test_a_wrong_wav_is_told_before_anything_is_compiled(firmware: Path, tmp_path: Path) -> None:
+    need_boards()
     missing = call("simulate", firmware, "--board", "cortex-m4", "--wav", tmp_path / "no.wav")
     assert "no.wav: cannot be opened: No such file" in error_of(missing)
     text = tmp_path / "text.wav"
@@ -75,6 +72,7 @@ def test_a_wrong_wav_is_told_before_anything_is_compiled(firmware: Path, tmp_pat
 
 
 def test_wrong_models_are_one_line(firmware: Path, tmp_path: Path) -> None:
+    need_boards()
     assert "did you mean words-gru" in error_of(call("simulate", "word-gru", *BOARD))
     assert "weights cannot be read back from .esq" in error_of(call("simulate", "a.esq", *BOARD))
     assert "has no model_data.c; make the folder with" in error_of(
@@ -203,6 +201,18 @@ def test_an_interrupt_ends_with_the_figures_so_far(
     # Nothing is left behind: no file, no emulator.
     assert not list(temporary.iterdir())
     assert not Path(f"/proc/{emulator}").exists()
+
+
+@pytest.mark.qemu
+def test_an_interrupt_while_compiling_leaves_nothing(firmware: Path, tmp_path: Path) -> None:
+    need_boards()
+    process = start("simulate", firmware, *BOARD, env=environment(TMPDIR=str(tmp_path)))
+    assert process.stderr is not None
+    assert process.stderr.readline() == "compiling for cortex-m4\n"
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, out, err) == (130, "", "")
+    assert not list(tmp_path.iterdir())
 
 
 def emulators(process: int) -> list[int]:
