@@ -183,17 +183,18 @@ def byte_model(path: Path, *, chunk: int = 1, hidden: int = 16) -> Path:
     return save(path, g, "gru", "bytes", (), timing, state, ByteDecoding(0.0))
 
 
-def chain_model(path: Path, data: bytes, *, rest: float = -50.0) -> Path:
+def chain_model(path: Path, data: bytes, *, rest: float = -50.0, bad: bytes = b"") -> Path:
     """A byte model that expects after each byte of `data` the next one, and the first at its end.
 
     Where a byte is there twice, both that follow it are as likely. `rest` is the logit of the
-    others, beside 0.
+    others, beside 0; after a byte of `bad` no logit is a number.
     """
     g = Graph()
     state = [g.saturating(1)]
     table = np.full((256, 256), rest, np.float32)
     for byte, after in zip(data, data[1:] + data[:1], strict=True):
         table[byte, after] = 0
+    table[list(bad)] = np.nan
     flat = g.op("Reshape", "x", g.const([1], np.int64))
     g.logits([g.op("Gather", g.const(table), flat, axis=0)], 256)
     return save(path, g, "gru", "bytes", (), Timing(None, 1, 1, 1), state, ByteDecoding(0.0))

@@ -24,6 +24,7 @@ __all__ = ["COMMANDS", "group", "main"]
 COMMANDS = {
     "stream": ("edgeseq.cli.stream", "Listen to a microphone, file, pipe or text with models."),
     "compare": ("edgeseq.cli.compare", "Measure models side by side on the same input."),
+    "eval": ("edgeseq.cli.evaluate", "Measure how well byte models foresee a text."),
     "generate": ("edgeseq.cli.generate", "Write text that goes on where a prompt ends."),
     "profile": ("edgeseq.cli.profile", "Report latency, memory and start of models here."),
     "advise": ("edgeseq.cli.advise", "Recommend a model for a device, from measurements."),
