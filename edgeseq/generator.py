@@ -13,7 +13,7 @@ from .errors import ConfigError, StateError
 from .profile.latency import StepClock, time_steps
 from .runtime.session import Session
 
-__all__ = ["BYTE_VALUES", "Generator", "StopText", "check_writes"]
+__all__ = ["BEFORE", "BYTE_VALUES", "Generator", "StopText", "check_writes"]
 
 BYTE_VALUES = 256
 
@@ -34,6 +34,12 @@ def check_writes(session: Session) -> None:
             f"{session.path}: takes {manifest.timing.chunk} bytes in one step, and text is written "
             "one by one; export it with --chunk 1"
         )
+
+
+BEFORE = b"\n"
+"""What every text begins behind, uncounted. A recurrence that was trained with carried state never
+met the one that a stream starts from: of the first 10 bytes of lines of Moby-Dick bytes-gru needs
+7.9 bits each from there, 3.4 behind a line break."""
 
 
 class Generator:
@@ -66,23 +72,28 @@ class Generator:
         """Take `data` in, however it is cut."""
         if not data:
             return
+        self._begin()
         self.reading.record_all(time_steps(self._step, data))
+        self.count += len(data)
         self._utf8.decode(data)
 
     def write(self) -> str:
         """The characters that the next byte completes, "" within a character.
 
-        Bytes that are no UTF-8 become U+FFFD. Where nothing was read yet, the text begins with a
-        new line.
+        Bytes that are no UTF-8 become U+FFFD.
 
         Raises:
             StateError: the model gives no numbers.
         """
-        if self._logits is None:
-            self.read(b"\n")
-        times = time_steps(self._next, (None,))
-        self.writing.record_all(times)
+        self._begin()
+        self.writing.record_all(time_steps(self._next, (None,)))
+        self.count += 1
         return self._utf8.decode(self._last)
+
+    def _begin(self) -> None:
+        if self._logits is None:
+            for byte in BEFORE:
+                self._step(byte)
 
     def _next(self, _: None) -> None:
         assert self._logits is not None
@@ -93,7 +104,6 @@ class Generator:
     def _step(self, byte: int) -> None:
         # The stepper's own array: read before its next step overwrites it.
         self._logits = self._stepper.step(self._inputs[byte])[0, 0]
-        self.count += 1
 
     @property
     def unfinished(self) -> bytes:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edgeseq.assets import resolve
 from edgeseq.decode.sampling import Sampler
 from edgeseq.errors import ConfigError, StateError
-from edgeseq.generator import Generator, StopText
+from edgeseq.generator import BEFORE, Generator, StopText
 from edgeseq.prefix import PrefixCache
 from edgeseq.runtime import Session
 from edgeseq.state_file import read_state, write_state
@@ -62,7 +62,7 @@ def test_the_same_seed_writes_the_same_and_another_does_not(session: Session) ->
 
 def test_greedy_bytes_are_the_likeliest_of_the_pure_step(session: Session) -> None:
     prompt, state, written = b"And he ", session.initial_state(), b""
-    for byte in prompt:
+    for byte in BEFORE + prompt:
         y, state = session.step(np.full((1, 1, 1), byte, np.int64), state)
     for _ in range(40):
         byte = int(np.argmax(y[0, 0]))
@@ -111,10 +111,11 @@ def test_bytes_that_are_no_utf8_become_the_replacement(tmp_path: Path) -> None:
     assert write(greedy(session, b"a"), len(data)) == "\ufffdb\ufffdca"
 
 
-def test_without_a_prompt_a_text_begins_with_a_new_line(session: Session) -> None:
-    empty = greedy(session)
-    assert write(empty, 20) == write(greedy(session, b"\n"), 20)
-    assert empty.count == 21
+def test_without_a_prompt_a_text_begins_behind_a_line_break(session: Session) -> None:
+    state, empty = session.initial_state(), greedy(session)
+    y, _ = session.step(np.full((1, 1, 1), BEFORE[0], np.int64), state)
+    assert empty.write() == bytes((int(np.argmax(y[0, 0])),)).decode(errors="replace")
+    assert empty.count == 1
 
 
 @given(

@@ -21,6 +21,7 @@ from ..profile.memory import current_rss
 from ..sources import Block, Source
 from .follow import Track
 from .lines import visible
+from .typing_line import Draft, Typing
 
 __all__ = ["LiveView", "Meter"]
 
@@ -70,9 +71,16 @@ class Meter:
 class LiveView:
     """A rich Live display on stderr; see Output for how it is fed."""
 
-    def __init__(self, source: Source, tracks: Sequence[Track], console: Console) -> None:
-        """Show `tracks`, which all hear `source`."""
+    def __init__(
+        self,
+        source: Source,
+        tracks: Sequence[Track],
+        console: Console,
+        typing: Typing | None = None,
+    ) -> None:
+        """Show `tracks`, which all hear `source`; `typing` is the line at the keyboard."""
         self._source = source
+        self._typing = typing
         self._tracks = tracks
         self._console = console
         self._meter = Meter(source.sample_rate) if source.sample_rate else None
@@ -107,6 +115,12 @@ class LiveView:
     def events(self, track: Track, events: list[Event]) -> None:
         """Nothing: the next drawing takes the latest events from the track."""
 
+    def typed(self) -> None:
+        """A key was pressed: read the line as it stands, and draw it at once."""
+        if self._typing is not None:
+            self._typing.update()
+            self.draw()
+
     def tick(self) -> None:
         """Draw, unless that was done a moment ago."""
         if monotonic() >= self._next:
@@ -128,16 +142,21 @@ class LiveView:
         lines = math.ceil(len(self._tracks) / columns)
         notes = [Text(f"note: {visible(n)}", style="yellow") for n in self._source.notes[-3:]]
         head = [self._headline(options), self._legend() if text else self._level(options)]
+        foot = [] if self._typing is None else [_line(self._typing, width, options, self._console)]
         # One line stays free below, or the terminal would scroll.
-        room = (height - 1 - len(head) - 2 * len(notes)) // lines
+        room = (height - 1 - len(head) - len(foot) - 2 * len(notes)) // lines
         grid = Table.grid(expand=True)
         for _ in range(columns):
             grid.add_column(ratio=1)
         inner = width // columns - 4
-        panels = [_panel(track, inner, room, options, self._console) for track in self._tracks]
+        drafts = self._typing.drafts if self._typing else [None] * len(self._tracks)
+        panels = [
+            _panel(track, draft, inner, room, options, self._console)
+            for track, draft in zip(self._tracks, drafts, strict=True)
+        ]
         for begin in range(0, len(panels), columns):
             grid.add_row(*panels[begin : begin + columns])
-        return Group(*head, grid, *notes)
+        return Group(*head, grid, *foot, *notes)
 
     def _headline(self, options: ConsoleOptions) -> Text:
         seconds = max(track.stream.seconds for track in self._tracks)
@@ -167,10 +186,23 @@ class LiveView:
         return text
 
 
-def _panel(track: Track, inner: int, room: int, options: ConsoleOptions, console: Console) -> Panel:
+def _panel(
+    track: Track,
+    draft: Draft | None,
+    inner: int,
+    room: int,
+    options: ConsoleOptions,
+    console: Console,
+) -> Panel:
     sums = _sums(track, inner)
+    if draft is not None:
+        sums.insert(0, _next_words(draft, inner))
     rows = max(1, min(MOST_ROWS, room - 2 - len(sums)))
-    body = _flow(track, inner, rows, options, console) if track.text else _rows(track, rows)
+    if track.text:
+        recent = [*track.latest, *(draft.tokens if draft else ())][-inner * rows :]
+        body = _flow(recent, options, console)
+    else:
+        body = _rows(track, rows)
     # An empty line for each row that is still free keeps the panels from growing.
     lines = list(body.wrap(console, max(1, inner)))[-rows:]
     lines += [Text()] * (rows - len(lines))
@@ -217,9 +249,34 @@ def _row(event: Event) -> Text:
             return row.append(type(event).__name__.lower())
 
 
-def _flow(track: Track, inner: int, rows: int, options: ConsoleOptions, console: Console) -> Text:
+def _next_words(draft: Draft, inner: int) -> str:
+    """The words that may come next, with their probabilities, as many as fit."""
+    line = "next:"
+    for word in draft.words:
+        part = f" {visible(word.text.strip())} {word.probability:.2f}"
+        if len(line) + len(part) > inner:
+            break
+        line += part
+    return line
+
+
+def _line(typing: Typing, width: int, options: ConsoleOptions, console: Console) -> Text:
+    """The line at the keyboard, with what Tab would add."""
+    sign, cursor = (">", "_") if options.ascii_only else ("›", "▏")
+    offer = visible(typing.editor.offer)
+    hint = "  Tab takes it" if offer else ""
+    typed = _flow(typing.drafts[0].tokens, options, console)
+    room = max(1, width - 4 - len(offer) - len(hint))
+    if typed.cell_len > room:
+        typed = typed[-room:]
+    line = Text(f"{sign} ", style="bold").append_text(typed).append(cursor)
+    line.append(offer, style="dim").append(hint, style="dim italic")
+    line.truncate(max(1, width - 1))
+    return line
+
+
+def _flow(recent: Sequence[Event], options: ConsoleOptions, console: Console) -> Text:
     """The text that was read last, each character coloured by its surprise."""
-    recent = list(track.latest)[-inner * rows :]
     flow = Text(overflow="fold", no_wrap=False)
     for event in recent:
         if isinstance(event, Token):

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from typing import Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import click
 
 from ..errors import EdgeseqError
 from ..sources import FORMATS, Microphone, Source, open_audio, open_text, realtime
+from ..sources.typed import TypedSource
 from ..stream import Stream
 from .choose import Chosen, choose, parse_thresholds, thresholds_for
 from .follow import Output, Run, Track
 from .interrupt import Interrupt
 from .lines import JsonLines, LiveNotes, PlainLines, print_json, print_summary, visible
 from .summary import summarise
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Channel = int | Literal["mix"]
 
@@ -87,6 +91,8 @@ def command(
     words-transformer and vad-gru on audio, bytes-gru and bytes-transformer on text.
 
     In a terminal the events are drawn with level, step times and memory; in a pipe each is a line.
+    --text - in a terminal reads along as one types, key by key, and suggests how the word goes on:
+    Tab takes it, Enter gives the line to the models, Ctrl-D ends the text.
     Ctrl-C ends the input: what is known is still written, then the sums on stderr.
     """
     _check_combination(ctx.params)
@@ -97,7 +103,7 @@ def command(
         for model, own in zip(chosen, settings, strict=True)
     ]
     try:
-        source = _open(ctx.params, chosen)
+        source = _open(ctx.params, chosen, as_json)
     except KeyboardInterrupt:
         print("edgeseq: interrupted before any input came", file=sys.stderr)
         raise
@@ -122,8 +128,10 @@ def _check_combination(given: dict[str, object]) -> None:
             raise click.UsageError(f"{option} goes with {others}, not with --{kind}")
 
 
-def _open(given: dict[str, Any], chosen: list[Chosen]) -> Source:
+def _open(given: dict[str, Any], chosen: list[Chosen], as_json: bool) -> Source:
     channel: Channel = given["channel"]
+    if given["text"] == "-" and not as_json and _watched(sys.stdin) and _drawn_on():
+        return TypedSource()
     if given["text"] is not None:
         return open_text(given["text"])
     if given["mic"]:
@@ -173,14 +181,16 @@ def _stream(source: Source, tracks: list[Track], as_json: bool, seconds: float |
 def _outputs(stack: ExitStack, source: Source, tracks: list[Track], as_json: bool) -> list[Output]:
     """JSON lines, plain lines in a pipe, a live view in a terminal."""
     outputs: list[Output] = []
-    if not as_json and _watched(sys.stderr):
-        from rich.console import Console
-
+    if not as_json and _drawn_on():
         from .live import LiveView
+        from .typing_line import Typing
 
-        console = Console(stderr=True, highlight=False)
-        if not console.is_dumb_terminal:
-            outputs.append(stack.enter_context(LiveView(source, tracks, console)))
+        typed = source if isinstance(source, TypedSource) else None
+        typing = Typing(typed.editor, tracks) if typed else None
+        view = stack.enter_context(LiveView(source, tracks, _console(), typing))
+        if typed:
+            typed.changed = view.typed
+        outputs.append(view)
     drawn = bool(outputs)
     if source.live and not drawn:
         print(f"listening to {visible(source.name)}; Ctrl-C ends", file=sys.stderr, flush=True)
@@ -190,6 +200,17 @@ def _outputs(stack: ExitStack, source: Source, tracks: list[Track], as_json: boo
     elif not drawn or not _watched(sys.stdout):
         outputs.append(PlainLines(tracks))
     return outputs
+
+
+def _drawn_on() -> bool:
+    """Whether stderr is a terminal that a view can be drawn on."""
+    return _watched(sys.stderr) and not _console().is_dumb_terminal
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
 
 
 def _watched(stream: TextIO | None) -> bool:
