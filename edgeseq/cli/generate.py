@@ -108,10 +108,11 @@ def command(
     generator = Generator(session, sampler)
     if state_file is not None:
         generator.restore(read_state(state_file, session.digest, TEXT))
+    # Not yet under Interrupt: before anything is written Ctrl-C ends it all, at once.
+    given = _prompt(prompt, prompt_file)
+    known = _read(generator, given, cache_file)
+    written = _Writer(not as_json)
     with Interrupt() as interrupt:
-        given = _prompt(prompt, prompt_file, interrupt)
-        known = _read(generator, given, cache_file)
-        written = _Writer(not as_json)
         done = _write(generator, stop, most, written, interrupt)
     facts = {
         "model": session.manifest.name,
@@ -163,13 +164,13 @@ class _Writer:
             print(flush=True)
 
 
-def _prompt(prompt: str | None, file: str | None, interrupt: Interrupt) -> bytes:
+def _prompt(prompt: str | None, file: str | None) -> bytes:
     if file is None:
         # Bytes of an argument that are no UTF-8 come as surrogates, and go as they were.
         return (prompt or "").encode(errors="surrogateescape")
     source, parts, size = open_text(file), [], 0
     try:
-        for block in interrupt.blocks(source):
+        for block in source.blocks():
             parts.append(block.samples.tobytes())
             size += len(parts[-1])
             if size > MOST_PROMPT_BYTES:
@@ -178,8 +179,6 @@ def _prompt(prompt: str | None, file: str | None, interrupt: Interrupt) -> bytes
                 )
     finally:
         source.close()
-    if interrupt.requested:
-        raise KeyboardInterrupt
     return b"".join(parts)
 
 
