@@ -17,7 +17,7 @@ PACKAGES = libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins tmux \
 # edit does.
 ENGINE = $(wildcard firmware_sim/src/*.[ch] firmware_sim/include/*.h firmware_sim/host/*)
 
-.PHONY: demo test lint fast clean models
+.PHONY: demo test lint fast clean models bench-text
 
 $(BIN)/python:
 	$(PYTHON) -m ensurepip --version >/dev/null 2>&1 || $(SUDO) apt-get install -y -qq python3-venv
@@ -65,6 +65,14 @@ test: lint $(VENV)/engine.done $(VENV)/browser.done
 
 clean:
 	rm -rf $(VENV) build dist edgeseq/_engine.abi3.so
+
+# Trains the byte models of benchmarks/text.py, each for MINUTES of one core, and prints its table.
+MINUTES ?= 30
+bench-text: $(VENV)/engine.done
+	$(BIN)/pip install --quiet --disable-pip-version-check pyppmd==1.3.1
+	$(BIN)/python recipes/fetch_text.py --out $(AUDIO) --essays
+	$(BIN)/python -m benchmarks.text_models --data $(AUDIO) --out runs/text --minutes $(MINUTES)
+	$(BIN)/python -m benchmarks.text --data $(AUDIO) --models runs/text --json runs/text/table.json
 
 # Trains and exports the bundled models anew. DATA holds the sets that recipes/README.md names.
 OTHERS = vad-gru bytes-gru bytes-transformer
