@@ -181,13 +181,13 @@ def test_ctrl_c_keeps_what_was_written(kit: Kit, tmp_path: Path) -> None:
 
 def test_ctrl_c_while_a_long_prompt_is_read(kit: Kit) -> None:
     """F11: nothing has been written, so there is nothing to tell."""
-    process = start("generate", kit.bytes, "--prompt-file", "-")
-    assert process.stdin is not None
-    # When a pipe has taken this much, somebody reads it; the model then needs minutes.
-    process.stdin.buffer.write(b"All work and no play. " * 1_000_000)
-    process.stdin.close()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=SECONDS) == 130
-    assert process.stdout is not None
-    assert process.stderr is not None
-    assert (process.stdout.read(), process.stderr.read()) == ("", "")
+    with start("generate", kit.bytes, "--prompt-file", "-") as process:
+        assert process.stdin is not None
+        # When a pipe has taken this much, somebody reads it; the model then needs minutes.
+        process.stdin.buffer.write(b"All work and no play. " * 1_000_000)
+        process.stdin.close()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=SECONDS) == 130
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert (process.stdout.read(), process.stderr.read()) == ("", "")
