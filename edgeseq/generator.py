@@ -133,7 +133,8 @@ class Generator:
             if not fits or logits.dtype != np.float32:
                 raise StateError(f"saved text: logits must be float32[{BYTE_VALUES}] or null")
         try:
-            begun = bytes(unfinished)
+            # Not of a number, which would be as many zeros.
+            begun = bytes(unfinished) if isinstance(unfinished, list) else b"?"
         except (TypeError, ValueError):
             begun = b"?"
         if codecs.getincrementaldecoder("utf-8")("replace").decode(begun):

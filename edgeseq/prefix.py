@@ -92,8 +92,14 @@ class PrefixCache:
             if not isinstance(prefix, dict) or set(prefix) != {"length", "sha256", "state"}:
                 raise StateError("saved prefixes: each must have length, sha256 and state")
             length, digest, inner = prefix["length"], prefix["sha256"], prefix["state"]
-            sound = isinstance(length, int) and isinstance(digest, str) and isinstance(inner, dict)
-            if not sound or length < 1 or inner.get("count") != length:
+            sound = (
+                type(length) is int
+                and length > 0
+                and isinstance(digest, str)
+                and isinstance(inner, dict)
+            )
+            count = inner.get("count") if sound else None
+            if type(count) is not int or count != length:
                 raise StateError("saved prefixes: a length is not that of its state")
             entries[length, digest] = inner
         self._entries = entries

@@ -107,7 +107,7 @@ def _array(value: Any, where: str) -> Any:
         len(value) == 3
         and dtype in DTYPES
         and isinstance(shape, list)
-        and all(isinstance(n, int) and n >= 0 for n in shape)
+        and all(type(n) is int and n >= 0 for n in shape)
         and isinstance(data, str)
     )
     if not sound:

@@ -199,8 +199,10 @@ def test_only_models_that_write_bytes_one_by_one(tmp_path: Path) -> None:
         ({"unfinished": list(b"a")}, "unfinished must be"),
         ({"unfinished": [300]}, "unfinished must be"),
         ({"unfinished": None}, "unfinished must be"),
+        ({"unfinished": 2**40}, "unfinished must be"),
         ({"count": -1}, "count is -1"),
         ({"count": 1.5}, "count is 1.5"),
+        ({"count": True}, "count is True"),
         ({"tensors": {}}, "missing filled, rnn.0.h"),
         ({"tensors": [1]}, "tensors must be arrays"),
         ({"tensors": {"filled": 0, "rnn.0.h": None}}, "tensors must be arrays"),
@@ -217,3 +219,19 @@ def test_a_saved_text_that_does_not_fit_changes_nothing(
     after = generator.state
     assert all(np.array_equal(after["tensors"][k], before["tensors"][k]) for k in after["tensors"])
     assert (after["unfinished"], after["count"]) == (before["unfinished"], before["count"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"length": 3}, {"length": True}, {"sha256": 1}, {"state": []}, {"more": 1},
+        {"state": {"count": np.zeros(2)}},
+    ],
+)  # fmt: skip
+def test_saved_prefixes_that_are_none_are_refused(chain: Session, change: dict[str, Any]) -> None:
+    cache = PrefixCache()
+    cache.read(Generator(chain, Sampler()), b"ab")
+    (good,) = cache.state["prefixes"]
+    for bad in ({"prefixes": [{**good, **change}]}, {"prefixes": 1}, {}):
+        with pytest.raises(StateError, match="saved prefixes: "):
+            PrefixCache().restore(bad)

@@ -77,6 +77,7 @@ ARRAY = {"array": "int8", "shape": [2], "data": "AAA="}
         ({**GOOD, "values": {"t": {**ARRAY, "shape": [2**62, 2**62]}}}, "2 bytes do not hold"),
         ({**GOOD, "values": {"t": {**ARRAY, "shape": [2, *[1] * 99]}}}, "no array has the shape"),
         ({**GOOD, "values": {"t": {**ARRAY, "shape": [-1]}}}, "t: is no array of"),
+        ({**GOOD, "values": {"t": {**ARRAY, "shape": [True, 2]}}}, "t: is no array of"),
         ({**GOOD, "values": {"t": {**ARRAY, "data": "??"}}}, "t: data is not base64"),
         ({**GOOD, "values": {"t": {"array": "int8"}}}, "t: is no array of"),
     ],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import io
 import json
 import random
@@ -22,13 +23,17 @@ import onnx
 import soundfile
 
 from edgeseq import Stream
+from edgeseq.decode.sampling import Sampler
 from edgeseq.errors import EdgeseqError
+from edgeseq.generator import Generator
 from edgeseq.manifest import Manifest
+from edgeseq.prefix import PrefixCache
 from edgeseq.runtime import Session, esq_file, read_manifest
 from edgeseq.sources import WavSource
 from edgeseq.sources.bytestream import ByteStream
 from edgeseq.sources.opening import _choose
 from edgeseq.sources.simulated import Script
+from edgeseq.state_file import read_state, write_state
 from edgeseq.training.config import Recipe
 from tests import graphs
 from tests.runtime.native_files import native_file
@@ -206,7 +211,7 @@ def mutate_esq(draw: random.Random, data: bytes) -> bytes:
     return esq_file.pack(text, bytes(program))
 
 
-def _file(name: str, data: bytes, use: Callable[[Path], object]) -> object:
+def _file(name: str, data: bytes, use: Callable[[Path], Any]) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(data)
@@ -261,6 +266,41 @@ def run_native(data: bytes) -> None:
         stream.flush()
 
     _file("m.esq", data, use)
+
+
+@functools.cache
+def _writer() -> Session:
+    with tempfile.TemporaryDirectory() as folder:
+        return Session(graphs.byte_model(Path(folder) / "b.onnx", hidden=4))
+
+
+def run_state(data: bytes) -> None:
+    """A saved state of either kind is read, and gone on with."""
+    kind = "prefixes" if b'"prefixes"' in data else "text"
+    values = _file("s", data, lambda path: read_state(path, _writer().digest, kind))
+    generator = Generator(_writer(), Sampler())
+    if kind == "text":
+        generator.restore(values)
+    else:
+        cache = PrefixCache()
+        cache.restore(values)
+        cache.read(generator, b"a" * 300)
+    generator.read(b"b")
+    generator.write()
+
+
+def _states() -> list[bytes]:
+    session, cache = _writer(), PrefixCache()
+    generator = Generator(session, Sampler())
+    cache.read(generator, b"a" * 300)
+    generator.read("ä".encode()[:1])
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "s"
+        for kind, values in (("text", generator.state), ("prefixes", cache.state)):
+            write_state(path, session.digest, kind, values)
+            found.append(path.read_bytes())
+    return found
 
 
 def _native_models() -> list[bytes]:
@@ -345,6 +385,7 @@ TARGETS = {
     "recipe": Target(run_recipe, _recipes, mutate_json),
     "toml": Target(lambda data: _file("r.toml", data, Recipe.load), lambda: [TOML], mutate),
     "script": Target(lambda data: _file("s.toml", data, Script.read), lambda: [SCRIPT], mutate),
+    "state": Target(run_state, _states, mutate_json),
     "coded": Target(run_audio, _coded, mutate),
     "step": Target(run_step, _models, mutate_onnx),
     "native": Target(run_native, _native_models, mutate_esq),
