@@ -9,8 +9,6 @@ from .simulation import Measured
 
 __all__ = ["Check", "Limits", "check_fit", "rounded_up"]
 
-KIB = 1024
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -18,13 +16,13 @@ class Limits:
 
     Attributes:
         clock_mhz: clock of the processor.
-        flash_kib: flash in KiB.
-        ram_kib: RAM in KiB.
+        flash_bytes: flash.
+        ram_bytes: RAM.
     """
 
     clock_mhz: float | None = None
-    flash_kib: int | None = None
-    ram_kib: int | None = None
+    flash_bytes: int | None = None
+    ram_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +48,17 @@ def check_fit(measured: Measured, limits: Limits) -> list[Check]:
     memory, branches and long instructions. So a clock can be excluded, and never promised.
     """
     checks = []
-    for what, need, kib, own in (
-        ("flash", measured.sizes.flash, limits.flash_kib, "your program's own code"),
-        ("RAM", measured.ram, limits.ram_kib, "interrupts and your program's own data"),
+    for what, need, limit, own in (
+        ("flash", measured.sizes.flash, limits.flash_bytes, "your program's own code"),
+        ("RAM", measured.ram, limits.ram_bytes, "interrupts and your program's own data"),
     ):
-        if kib is None:
+        if limit is None:
             continue
-        room = kib * KIB - need
+        room = limit - need
         if room < 0:
-            words = f"does not fit: {need:,} of {kib * KIB:,} bytes, {-room:,} too many"
+            words = f"does not fit: {need:,} of {limit:,} bytes, {-room:,} too many"
         else:
-            words = f"fits: {need:,} of {kib * KIB:,} bytes; {room:,} are left for {own}"
+            words = f"fits: {need:,} of {limit:,} bytes; {room:,} are left for {own}"
         checks.append(Check(what, room >= 0, words))
     if limits.clock_mhz is not None:
         checks.append(_check_clock(measured, limits.clock_mhz))

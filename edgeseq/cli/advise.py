@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,34 +15,10 @@ from ..profile.devices import DEVICES, Device, device_of
 from ..profile.document import Document, read
 from ..profile.options import Option, counted, measured, slower_of_same
 from .lines import visible
+from .quantities import parse_size, parse_time
 from .reasons import answer, basis_words, change_words, ruled_out_words, why
 
 TASKS = ("keyword", "vad", "bytes")
-
-SIZES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
-TIMES = {"us": 1.0, "ms": 1e3, "s": 1e6}
-
-
-def parse_size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    """Bytes of 64k, 1.5M or 65536; k is 1,024."""
-    if value is None:
-        return None
-    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)([kmg]?)(?:i?b)?", value.strip().lower())
-    size = float(found[1]) * SIZES[found[2]] if found else 0.0
-    if size < 1:
-        raise click.BadParameter(f"{value!r} is not a size such as 64k, 1.5M or 65536 (k is 1,024)")
-    return size
-
-
-def parse_time(ctx: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    """Microseconds of 5ms, 500us or 0.1s."""
-    if value is None:
-        return None
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)(us|ms|s)", value.strip().lower())
-    time = float(found[1]) * TIMES[found[2]] if found else 0.0
-    if time <= 0:
-        raise click.BadParameter(f"{value!r} is not a time such as 5ms, 500us or 0.1s")
-    return time
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from .follow import Output, Run, Track
 from .interrupt import Interrupt
 from .lines import JsonLines, PlainLines, print_json, visible
 from .progress import Progress
+from .quantities import parse_size
 
 DOES_NOT_FIT = 3
 """Exit code."""
@@ -34,11 +35,16 @@ TOLD_SECONDS = 10.0
 """Between two lines of progress where there is no terminal."""
 
 
+SHORT = {name.removeprefix("cortex-"): name for name in BOARDS}
+"""Boards by what their processors are called for short, such as m4."""
+
+
 @click.command()
 @click.argument("model", metavar="DIR|MODEL")
 @click.option(
-    "--board", type=click.Choice(list(BOARDS)), required=True, help="Processor to build for."
-)
+    "--board", type=click.Choice([*BOARDS, *SHORT]), required=True,
+    callback=lambda ctx, parameter, name: SHORT.get(name, name), help="Processor to build for.",
+)  # fmt: skip
 @click.option("--wav", metavar="FILE", required=True, help="Audio to hear; - is standard input.")
 @click.option(
     "--seconds", type=click.FloatRange(0, min_open=True), metavar="N",
@@ -49,11 +55,9 @@ TOLD_SECONDS = 10.0
     help="Clock of the board's processor.",
 )  # fmt: skip
 @click.option(
-    "--flash", "flash_kib", type=click.IntRange(1), metavar="K", help="Flash of the board in KiB."
+    "--flash", callback=parse_size, metavar="SIZE", help="Flash of the board, 512k for example."
 )
-@click.option(
-    "--ram", "ram_kib", type=click.IntRange(1), metavar="K", help="RAM of the board in KiB."
-)
+@click.option("--ram", callback=parse_size, metavar="SIZE", help="RAM of the board.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines: the events, then the figures.")
 @click.pass_context
 def command(
@@ -63,8 +67,8 @@ def command(
     wav: str,
     seconds: float | None,
     clock_mhz: float | None,
-    flash_kib: int | None,
-    ram_kib: int | None,
+    flash: int | None,
+    ram: int | None,
     as_json: bool,
 ) -> None:
     """Build a model for a Cortex-M board, run it there under QEMU, and say what it takes.
@@ -86,7 +90,7 @@ def command(
         with tempfile.TemporaryDirectory(prefix="edgeseq-simulate-") as work:
             fits = _simulate(
                 model, board, source, Path(work), seconds,
-                Limits(clock_mhz, flash_kib, ram_kib), as_json,
+                Limits(clock_mhz, flash, ram), as_json,
             )  # fmt: skip
     finally:
         source.close()

@@ -38,7 +38,7 @@ def test_without_limits_nothing_is_said() -> None:
 
 @pytest.mark.parametrize(("kib", "fits"), [(70, False), (71, True)])
 def test_flash_is_everything_that_the_linker_kept(kib: int, fits: bool) -> None:
-    check = only(Limits(flash_kib=kib))
+    check = only(Limits(flash_bytes=1024 * kib))
     assert (check.what, check.fits) == ("flash", fits)
     assert "72,000 of" in check.words
     room = 1024 * kib - 72_000
@@ -47,8 +47,8 @@ def test_flash_is_everything_that_the_linker_kept(kib: int, fits: bool) -> None:
 
 def test_ram_is_arena_stack_and_variables_to_the_last_byte() -> None:
     assert MEASURED.ram == 8 * 1024
-    assert only(Limits(ram_kib=8)).fits
-    assert not only(Limits(ram_kib=8), replace(MEASURED, stack=693)).fits
+    assert only(Limits(ram_bytes=8 * 1024)).fits
+    assert not only(Limits(ram_bytes=8 * 1024), replace(MEASURED, stack=693)).fits
 
 
 def test_a_clock_is_excluded_or_not_but_never_promised() -> None:

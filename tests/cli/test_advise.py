@@ -133,6 +133,7 @@ def test_a_profile_of_another_device_is_left_out_and_named(tmp_path: Path) -> No
         (("--ram", "lots"), "is not a size such as 64k"),
         (("--flash", "0"), "is not a size"),
         (("--ram", "1" * 30), "is not a size"),
+        (("--ram", "64kk"), "is not a size"),
         (("--step-budget", "5"), "is not a time such as 5ms"),
         (("--step-budget", "0ms"), "is not a time"),
         (("--slower", "0"), "0.01"),

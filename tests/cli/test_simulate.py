@@ -83,7 +83,7 @@ def test_wrong_models_are_one_line(firmware: Path, tmp_path: Path) -> None:
     assert "bytes-gru: this is a bytes model, which takes text" in error_of(done)
 
 
-@pytest.mark.parametrize("words", [("--board", "m4"), ("--clock-mhz", "0"), ("--flash", "0.5")])
+@pytest.mark.parametrize("words", [("--board", "m9"), ("--clock-mhz", "0"), ("--flash", "0")])
 def test_wrong_options_are_usage_errors(firmware: Path, words: tuple[str, str]) -> None:
     done = call("simulate", firmware, *BOARD, *words)
     assert done.returncode == 2
@@ -106,7 +106,7 @@ def test_events_equal_those_of_stream_and_figures_follow(firmware: Path, tmp_pat
     wanted = lines(call("stream", native, "--wav", file, "--json").stdout)[:-1]
     assert len(wanted) > 2
     limits = ("--clock-mhz", "200", "--flash", "1024", "--ram", "64")
-    options = ("--board", "cortex-m55", "--wav", file)
+    options = ("--board", "m55", "--wav", file)
     done = call("simulate", firmware, *options, *limits, "--json")
     assert done.returncode == 0, done.stderr
     *events, figures = lines(done.stdout)
