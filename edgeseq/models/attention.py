@@ -16,6 +16,14 @@ __all__ = ["LocalAttention"]
 MASKED = -1e9
 """Score of a key that must not be seen: finite, since NaN and infinity survive a product with 0."""
 
+BLOCK = 64
+"""Frames of one block of queries: on one thread no other size from 8 to 256 trained faster by more
+than the noise, at windows from 8 to 256 (`benchmarks/training_speed.py --block`)."""
+
+LONGEST_BLOCK = 256
+"""Frames up to which one masked product beats blocks, which copy keys, at windows from 128 frames;
+at shorter windows it is 2 * BLOCK + window."""
+
 
 class LocalAttention(nn.Module):
     """Multi-head attention to the frame itself and `window` frames before it.
@@ -63,6 +71,12 @@ class LocalAttention(nn.Module):
             self.sink_values = nn.Parameter(torch.zeros(shape))
         products = 2 * dim * (window + 1 + sinks)
         self.macs = 2 * dim * dim + 2 * dim * narrow + products
+
+    def blocks(self, frames: int) -> int:
+        """Into how many blocks of equal size the queries of a clip are cut."""
+        if frames <= min(2 * BLOCK + self.window, LONGEST_BLOCK):
+            return 1
+        return -(-frames // BLOCK)
 
     def _split(self, x: Tensor, heads: int) -> Tensor:
         return x.reshape(*x.shape[:2], heads, self.head_dim).transpose(1, 2)
@@ -113,12 +127,12 @@ class LocalAttention(nn.Module):
     def _attend(self, query: Tensor, keys: Tensor, values: Tensor, filled: Tensor) -> Tensor:
         """`[B, H, T, d]` over `[B, kv_heads, window + T, d]`, by blocks of queries.
 
-        A block meets its own keys and the `window` keys before it.
+        A block meets its own keys and the `window` keys before it; a short clip is one block.
         """
         batch, heads, frames, dim = query.shape
         groups, window = self.kv_heads, self.window
-        size = min(frames, self.window)
-        blocks = -(-frames // size)
+        blocks = self.blocks(frames)
+        size = -(-frames // blocks)
         # From here [B, groups, blocks, ...]: the query heads of one group are rows of one product.
         if blocks > 1:
             extra = blocks * size - frames
