@@ -66,7 +66,7 @@ def steps_of(
         def step(x: Tensor) -> Tensor:
             empty = torch.zeros(len(x), *layer.cache_shape, device=x.device)
             filled = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-            return layer(x, empty, empty, filled)[0]
+            return layer(x, [empty] * 2, filled)[0]
 
         return step
 

@@ -132,7 +132,7 @@ def _poison(backend: Backend, spec: StateSpec, x: Array, y: Array, tolerance: fl
         return
     state = spec.zeros(len(x))
     for name in spec.names:
-        if name.endswith((".k", ".v")):
+        if name.endswith((".k", ".v", ".kv")):
             whole = state[name].dtype.kind == "i"
             poison = np.iinfo(state[name].dtype).min if whole else POISON
             state[name] = np.full_like(state[name], poison)

@@ -7,6 +7,8 @@ state as keys and values, so memory is constant; position enters only as a learn
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -34,6 +36,11 @@ class LocalAttention(nn.Module):
     - `kv_heads` below `heads`: that many keys and values are shared by groups of query heads
       (Ainslie et al. 2023, GQA). The cache and its projection shrink by heads / kv_heads; the
       scores cost what they did.
+    - `latent`: one vector of so many numbers is key and value of a frame for all heads, which read
+      it through maps of their own: the multi-head latent attention of DeepSeek-V2 (2024), with the
+      maps up to keys and values taken into those of query and output (their section 2.1.2; there
+      is no rotation here that would forbid it). The cache is O(window * dilation * latent); scores
+      and mixing cost heads * latent / dim times as much, as do the query and output maps.
     - `sinks`: learned keys and values that every frame sees, O(sinks) more a frame, no state
       (Xiao et al. 2024, StreamingLLM, section 3.3). The first frames of the stream are no sinks
       here: they would make step 2^31 depend on step 0.
@@ -51,16 +58,20 @@ class LocalAttention(nn.Module):
         kv_heads: int = 0,
         sinks: int = 0,
         dilation: int = 1,
+        latent: int = 0,
     ) -> None:
         """Build the projections, the bias table and the sinks."""
         super().__init__()
         self.heads, self.window, self.dilation = heads, window, dilation
-        self.kv_heads = kv_heads or heads
-        self.head_dim = dim // heads
+        self.kv_heads = 1 if latent else kv_heads or heads
+        self.head_dim = latent or dim // heads
+        self.cache_names = ("kv",) if latent else ("k", "v")
         self.cache_shape = (self.kv_heads, window * dilation, self.head_dim)
+        wide = heads * self.head_dim
         narrow = self.kv_heads * self.head_dim
-        self.qkv = nn.Linear(dim, dim + 2 * narrow)
-        self.out = nn.Linear(dim, dim)
+        self.widths = [wide, *[narrow] * len(self.cache_names)]
+        self.qkv = nn.Linear(dim, sum(self.widths))
+        self.out = nn.Linear(wide, dim)
         # Column d is the bias of the d-th key before the query.
         self.distance_bias = nn.Parameter(torch.zeros(heads, window + 1))
         self.sink_keys: nn.Parameter | None = None
@@ -69,8 +80,8 @@ class LocalAttention(nn.Module):
             shape = (self.kv_heads, sinks, self.head_dim)
             self.sink_keys = nn.Parameter(torch.randn(shape) * self.head_dim**-0.5)
             self.sink_values = nn.Parameter(torch.zeros(shape))
-        products = 2 * dim * (window + 1 + sinks)
-        self.macs = 2 * dim * dim + 2 * dim * narrow + products
+        products = 2 * wide * (window + 1 + sinks)
+        self.macs = dim * (sum(self.widths) + wide) + products
 
     def blocks(self, frames: int) -> int:
         """Into how many blocks of equal size the queries of a clip are cut."""
@@ -81,31 +92,26 @@ class LocalAttention(nn.Module):
     def _split(self, x: Tensor, heads: int) -> Tensor:
         return x.reshape(*x.shape[:2], heads, self.head_dim).transpose(1, 2)
 
-    def forward(
-        self, x: Tensor, keys: Tensor, values: Tensor, filled: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor, caches: Sequence[Tensor], filled: Tensor) -> list[Tensor]:
         """Attend.
 
         Args:
             x: frames `[B, T, dim]`.
-            keys: cache `[B, kv_heads, window * dilation, dim / heads]`, the newest last.
-            values: cache of the same shape.
-            filled: valid slots of the cache `[B]`, counted from its end.
+            caches: keys and values, or latents, by `cache_names`, each `[B, *cache_shape]` with the
+                newest last.
+            filled: valid slots of the caches `[B]`, counted from their end.
 
         Returns:
-            Frames `[B, T, dim]` and the next caches.
+            Frames `[B, T, dim]`, then the next caches.
         """
-        frames, narrow = x.shape[1], self.kv_heads * self.head_dim
-        query, key, value = self.qkv(x).split([x.shape[2], narrow, narrow], dim=-1)
+        frames = x.shape[1]
+        query, *own = self.qkv(x).split(self.widths, dim=-1)
         query = self._split(query, self.heads)
-        keys = torch.cat([keys, self._split(key, self.kv_heads)], dim=2)
-        values = torch.cat([values, self._split(value, self.kv_heads)], dim=2)
-        after = keys[:, :, frames:], values[:, :, frames:]
-        if self.dilation == 1:
-            mixed = self._attend(query, keys, values, filled)
-        else:
-            mixed = self._dilated(query, keys, values, filled)
-        return self.out(mixed.transpose(1, 2).flatten(2)), *after
+        both = zip(caches, own, strict=True)
+        seen = [torch.cat([old, self._split(new, self.kv_heads)], dim=2) for old, new in both]
+        mix = self._attend if self.dilation == 1 else self._dilated
+        mixed = mix(query, seen[0], seen[-1], filled)
+        return [self.out(mixed.transpose(1, 2).flatten(2)), *(kept[:, :, frames:] for kept in seen)]
 
     def _dilated(self, query: Tensor, keys: Tensor, values: Tensor, filled: Tensor) -> Tensor:
         """Frames of one phase (time modulo dilation) see each other alone: phases become rows."""

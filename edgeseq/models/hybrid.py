@@ -36,6 +36,7 @@ class HybridConfig:
         kv_heads: heads of keys and values, which divide `heads`; 0 for as many.
         sinks: learned keys that every frame sees besides.
         dilation: see every `dilation`-th frame only; above 1 it needs `conv`.
+        latent: numbers a frame that all heads read in place of keys and values; 0 for these.
     """
 
     input_dim: int = 40
@@ -49,6 +50,7 @@ class HybridConfig:
     kv_heads: int = 0
     sinks: int = 0
     dilation: int = 1
+    latent: int = 0
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""
@@ -74,8 +76,8 @@ class Hybrid(Stack):
     """Frames `[B, T, input_dim]` to `[B, T, dim]`.
 
     A clip costs O(T) for each recurrent block and O(T * window) for each attention block; state:
-    `filled` if a block attends, `<n>.h` of a recurrent block, `<n>.k`, `<n>.v` of an attention
-    block, and `<n>.conv`.
+    `filled` if a block attends, `<n>.h` of a recurrent block, `<n>.k`, `<n>.v` (or `<n>.kv`) of an
+    attention block, and `<n>.conv`.
     """
 
     def __init__(self, config: HybridConfig) -> None:

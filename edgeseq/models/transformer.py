@@ -34,6 +34,8 @@ class TransformerConfig:
         sinks: learned keys that every frame sees besides.
         dilation: see every `dilation`-th frame only; above 1 it needs a convolution, without which
             frames of different phases would never meet.
+        latent: numbers of the one vector a frame that all heads read in place of keys and values; 0
+            for keys and values.
     """
 
     input_dim: int = 40
@@ -47,6 +49,7 @@ class TransformerConfig:
     kv_heads: int = 0
     sinks: int = 0
     dilation: int = 1
+    latent: int = 0
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""
@@ -59,6 +62,11 @@ class TransformerConfig:
         if kv_heads < 0 or (kv_heads and heads % kv_heads):
             raise ConfigError(
                 f"kv_heads is {kv_heads}; it must divide heads {heads}, or be 0 for as many"
+            )
+        if self.latent < 0 or (self.latent and kv_heads):
+            raise ConfigError(
+                f"latent is {self.latent} with kv_heads {kv_heads}; it must be 0 (none) or more, "
+                "and with kv_heads 0, since all heads share one latent"
             )
         if self.sinks < 0:
             raise ConfigError(f"sinks is {self.sinks}; it must be 0 (none) or more")
@@ -76,8 +84,8 @@ class TransformerConfig:
 class Block(StackBlock):
     """Pre-norm block: (convolution), attention, feed-forward, each with a residual path.
 
-    State `k`, `v` `[B, kv_heads, window * dilation, dim / heads]` and, with a convolution, `conv`
-    `[B, conv-1, dim]`.
+    State `k`, `v` `[B, kv_heads, window * dilation, dim / heads]`, or `kv`
+    `[B, 1, window * dilation, latent]`, and, with a convolution, `conv` `[B, conv-1, dim]`.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -87,13 +95,19 @@ class Block(StackBlock):
         self.conv = CausalConv(dim, conv) if conv else None
         self.norm_attention = nn.LayerNorm(dim)
         self.attention = LocalAttention(
-            dim, c.heads, c.window, kv_heads=c.kv_heads, sinks=c.sinks, dilation=c.dilation
+            dim,
+            c.heads,
+            c.window,
+            kv_heads=c.kv_heads,
+            sinks=c.sinks,
+            dilation=c.dilation,
+            latent=c.latent,
         )
         self.norm_feed = nn.LayerNorm(dim)
         self.feed = feed_forward(dim, c.feed_forward)
         self.drop = nn.Dropout(c.dropout)
         cache = (BATCH, *self.attention.cache_shape)
-        self.state = (TensorSpec("k", cache), TensorSpec("v", cache))
+        self.state = tuple(TensorSpec(name, cache) for name in self.attention.cache_names)
         if conv:
             self.state += (TensorSpec("conv", (BATCH, conv - 1, dim)),)
         self.left_context = self.attention.cache_shape[1]
@@ -101,13 +115,15 @@ class Block(StackBlock):
         self.macs = self.attention.macs + 2 * dim * c.feed_forward + conv * dim
 
     def forward(self, x: Tensor, own: State, filled: Tensor | None) -> tuple[Tensor, State]:
-        """Frames `[B, T, dim]`; `own` holds this block's `k`, `v` and `conv`."""
+        """Frames `[B, T, dim]`; `own` holds this block's caches and `conv`."""
         assert filled is not None
         after: State = {}
         normed = self.norm_attention(x)
         if self.conv is not None:
             normed, after["conv"] = self.conv(normed, own["conv"])
-        mixed, after["k"], after["v"] = self.attention(normed, own["k"], own["v"], filled)
+        names = self.attention.cache_names
+        mixed, *caches = self.attention(normed, [own[name] for name in names], filled)
+        after.update(zip(names, caches, strict=True))
         x = x + self.drop(mixed)
         return x + self.drop(self.feed(self.norm_feed(x))), after
 
@@ -115,7 +131,8 @@ class Block(StackBlock):
 class Transformer(Stack):
     """Frames `[B, T, input_dim]` to `[B, T, dim]`; O(T * window) for a clip, O(window) a step.
 
-    State: `filled` (valid cache slots, saturating) and per layer `<n>.k`, `<n>.v` and `<n>.conv`.
+    State: `filled` (valid cache slots, saturating) and per layer `<n>.k`, `<n>.v` (or
+    `<n>.kv`) and `<n>.conv`.
     """
 
     def __init__(self, config: TransformerConfig) -> None:

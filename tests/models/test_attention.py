@@ -22,14 +22,17 @@ class Whole(LocalAttention):
         return 1
 
 
-def plain(layer: LocalAttention, x: Tensor, keys: Tensor, values: Tensor, filled: Tensor) -> Tensor:
+def plain(layer: LocalAttention, x: Tensor, caches: list[Tensor], filled: Tensor) -> Tensor:
     """The definition, query by query: softmax over the seen keys, nothing else."""
     shared = layer.heads // layer.kv_heads
-    narrow = layer.kv_heads * layer.head_dim
-    q, k, v = layer.qkv(x).split([DIM, narrow, narrow], dim=-1)
-    k = torch.cat([keys.transpose(1, 2), k.unflatten(-1, (layer.kv_heads, -1))], dim=1)
-    v = torch.cat([values.transpose(1, 2), v.unflatten(-1, (layer.kv_heads, -1))], dim=1)
-    q, slots, step = q.unflatten(-1, (layer.heads, -1)), keys.shape[2], layer.dilation
+    q, *new = layer.qkv(x).split(layer.widths, dim=-1)
+    both = zip(caches, new, strict=True)
+    seen = [
+        torch.cat([a.transpose(1, 2), b.unflatten(-1, (layer.kv_heads, -1))], dim=1)
+        for a, b in both
+    ]
+    k, v = seen[0], seen[-1]
+    q, slots, step = q.unflatten(-1, (layer.heads, -1)), caches[0].shape[2], layer.dilation
     rows = []
     for b in range(len(x)):
         for t in range(x.shape[1]):
@@ -48,22 +51,22 @@ def plain(layer: LocalAttention, x: Tensor, keys: Tensor, values: Tensor, filled
                 scores = own_k @ q[b, t, h] / layer.head_dim**0.5 + bias
                 heads.append(scores.softmax(0) @ own_v)
             rows.append(torch.cat(heads))
-    return layer.out(torch.stack(rows).reshape(x.shape))
+    return layer.out(torch.stack(rows).reshape(*x.shape[:2], -1))
 
 
 def draw(
     layer: LocalAttention, batch: int, frames: int, filled: list[int]
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, list[Tensor], Tensor]:
     torch.manual_seed(frames)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.normal_(std=0.4)
     valid = torch.tensor(filled[:batch])
     slots = layer.cache_shape[1]
-    caches = torch.randn(2, batch, *layer.cache_shape)
+    caches = torch.randn(len(layer.cache_names), batch, *layer.cache_shape)
     empty = torch.arange(slots) < slots - valid[:, None]
     caches = torch.where(empty[None, :, None, :, None], POISON, caches)
-    return torch.randn(batch, frames, DIM), caches[0], caches[1], valid
+    return torch.randn(batch, frames, DIM), list(caches), valid
 
 
 def gradients(y: Tensor, layer: LocalAttention, inputs: list[Tensor]) -> list[Tensor]:
@@ -83,16 +86,18 @@ def test_blocks_equal_the_mask_form(data: st.DataObject) -> None:
         "sinks": data.draw(st.integers(0, 2)),
         "dilation": data.draw(st.sampled_from([1, 1, 3])),
     }
+    if not options["kv_heads"]:
+        options["latent"] = data.draw(st.sampled_from([0, 6]))
     ours = LocalAttention(DIM, HEADS, window, **options)
     theirs = Whole(DIM, HEADS, window, **options)
     slots = st.integers(0, ours.cache_shape[1])
     filled = data.draw(st.lists(slots, min_size=3, max_size=3), label="filled")
-    x, keys, values, valid = draw(ours, batch, frames, filled)
+    x, caches, valid = draw(ours, batch, frames, filled)
     theirs.load_state_dict(ours.state_dict())
     got_all, wanted_all = [], []
     for layer, results in ((ours, got_all), (theirs, wanted_all)):
-        inputs = [p.clone().requires_grad_() for p in (x, keys, values)]
-        y, *after = layer(*inputs, valid)
+        inputs = [p.clone().requires_grad_() for p in (x, *caches)]
+        y, *after = layer(inputs[0], inputs[1:], valid)
         results += [y, *after, *gradients(y, layer, inputs)]
     for got, wanted in zip(got_all, wanted_all, strict=True):
         torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
@@ -105,14 +110,16 @@ def test_blocks_equal_the_mask_form(data: st.DataObject) -> None:
         (2 * BLOCK + 30, 9, {}),
         (2 * BLOCK + 30, 9, {"kv_heads": 2, "sinks": 2}),
         (400, 5, {"kv_heads": 1, "dilation": 2}),
+        (20, 7, {"latent": 6}),
+        (2 * BLOCK + 30, 9, {"latent": 10, "sinks": 1}),
     ],
 )
 def test_attention_is_the_plain_formula(frames: int, window: int, options: dict[str, int]) -> None:
     layer = LocalAttention(DIM, HEADS, window, **options)
-    x, keys, values, valid = draw(layer, 2, frames, [window // 2, 0])
+    x, caches, valid = draw(layer, 2, frames, [window // 2, 0])
     with torch.no_grad():
-        got, _, _ = layer(x, keys, values, valid)
-        torch.testing.assert_close(got, plain(layer, x, keys, values, valid), rtol=1e-5, atol=1e-5)
+        got, *_ = layer(x, caches, valid)
+        torch.testing.assert_close(got, plain(layer, x, caches, valid), rtol=1e-5, atol=1e-5)
 
 
 def test_a_short_clip_is_one_block_and_a_long_one_costs_the_same_a_frame() -> None:

@@ -49,6 +49,14 @@ def test_time_constants_start_spread_over_their_logarithm() -> None:
             10 * 8 + 2 * 64 + 2 * 8 * 4 + 2 * 8 * (5 + 1 + 2) + 2 * 8 * 24 + 2 * 8,
             8 + 4 * (2 * 15 * 4 + 8),
         ),
+        # q and out of 4 heads of 6, a latent of 6; 5 keys, the frame itself, a sink; 5 slots of 6.
+        (
+            TransformerConfig(
+                10, dim=8, layers=1, heads=4, window=5, feed_forward=24, latent=6, sinks=1
+            ),
+            10 * 8 + 8 * (2 * 24 + 6) + 2 * 24 * (5 + 1 + 1) + 2 * 8 * 24,
+            8 + 4 * 5 * 6,
+        ),
         (
             HybridConfig(
                 10, dim=8, layers=("attention", "linear"), heads=2, window=5, feed_forward=24,
@@ -58,7 +66,7 @@ def test_time_constants_start_spread_over_their_logarithm() -> None:
             8 + 4 * (2 * 5 * 8 + 8),
         ),
     ],
-    ids=["linear", "transformer", "hybrid"],
+    ids=["linear", "transformer", "latent", "hybrid"],
 )  # fmt: skip
 def test_macs_and_state_bytes(
     config: LinearRnnConfig | TransformerConfig | HybridConfig, macs: int, state_bytes: int

@@ -34,6 +34,9 @@ ENCODERS = {
     "transformer-dilated": TransformerConfig(
         dim=16, layers=2, heads=2, window=5, feed_forward=24, conv=3, dilation=3
     ),
+    "transformer-latent": TransformerConfig(
+        dim=16, layers=2, heads=4, window=8, feed_forward=24, latent=6, sinks=1
+    ),
     "linear": LinearRnnConfig(dim=16, layers=2, feed_forward=24),
     "linear-alone": LinearRnnConfig(dim=24, layers=1, feed_forward=24, conv=0),
     "hybrid": HybridConfig(
@@ -42,6 +45,10 @@ ENCODERS = {
     "hybrid-dilated": HybridConfig(
         dim=16, layers=("attention", "linear"), heads=4, window=4, feed_forward=24,
         kv_heads=1, sinks=2, dilation=2,
+    ),
+    "hybrid-latent": HybridConfig(
+        dim=16, layers=("attention", "linear"), heads=2, window=4, feed_forward=24, latent=5,
+        dilation=2,
     ),
 }  # fmt: skip
 FRONTENDS = {"audio": LogMelConfig(), "bytes": ByteEmbeddingConfig(dim=40)}

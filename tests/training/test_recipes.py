@@ -81,6 +81,8 @@ def test_a_hybrid_is_its_list_of_layers_and_survives_json(tmp_path: Path) -> Non
         ("linear\nconv = 1", "conv is 1; it must be 0"),
         ("linear\nfeed_forward = 0", "feed_forward is 0; it must be at least 1"),
         ("transformer\nkv_heads = 3", "kv_heads is 3; it must divide heads 4"),
+        ("transformer\nlatent = -1", "latent is -1 .* it must be 0"),
+        ("transformer\nlatent = 8\nkv_heads = 2", "latent is 8 with kv_heads 2"),
         ("transformer\nsinks = -1", "sinks is -1; it must be 0"),
         ("transformer\ndilation = 0", "dilation is 0; it must be at least 1"),
         ("transformer\ndilation = 2", "dilation is 2 without a convolution"),

@@ -135,7 +135,7 @@ def _blocks(layer: Transformer) -> list[Block]:
 def _plain(name: str, layer: Transformer) -> None:
     """Refuse options of attention that the integer program does not have."""
     c = layer.config
-    plain = {"kv_heads": c.heads, "sinks": 0, "dilation": 1}
+    plain = {"kv_heads": c.heads, "sinks": 0, "dilation": 1, "latent": 0}
     for option, value in plain.items():
         if getattr(c, option) not in (0, value):
             raise ExportError(
