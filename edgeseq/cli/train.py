@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from ..training.config import Recipe
 
 
 def default_cache() -> Path:
@@ -35,11 +39,19 @@ def default_cache() -> Path:
     help="Weights to start from: a checkpoint, an int8 .onnx file, or a bundled model's name.",
 )  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), default=None, help="CPU threads.")
+@click.option(
+    "--plan", "only_plan", is_flag=True,
+    help="Print what a step needs in memory and train nothing; needs no data.",
+)  # fmt: skip
+@click.option(
+    "--profile", "only_profile", is_flag=True,
+    help="Train a few steps and print where time and memory go; OUT/profile gets the trace.",
+)  # fmt: skip
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
 def command(
     recipe: Path, roots: tuple[Path, ...], out: Path | None, cache: Path | None,
     init: Path | None,
-    threads: int | None, progress: bool,
+    threads: int | None, only_plan: bool, only_profile: bool, progress: bool,
 ) -> None:  # fmt: skip
     """Train a model by RECIPE (TOML) and write OUT/model.safetensors.
 
@@ -57,8 +69,12 @@ def command(
         raise MissingExtraError(error.name or "torch", "train", "training") from error
     if threads is not None:
         torch.set_num_threads(threads)
+    if only_plan and only_profile:
+        raise click.UsageError("--plan trains nothing and --profile does; give one of them")
     plan = Recipe.load(recipe)
     folder = out or Path("runs") / plan.name
+    if only_plan or only_profile:
+        return _measure(plan, list(roots), folder, cache or default_cache(), only_plan)
     base = None if init is None else load_weights(init)
     try:
         path = train(plan, list(roots), folder, cache or default_cache(), progress, base)
@@ -66,3 +82,19 @@ def command(
         print(f"interrupted; the same command goes on from {folder}/last.ckpt", file=sys.stderr)
         raise
     print(path)
+
+
+def _measure(recipe: Recipe, roots: list[Path], folder: Path, cache: Path, only_plan: bool) -> None:
+    """Print sizes or a profile; neither keeps a checkpoint."""
+    from .training import plan_lines, profile_lines
+
+    if only_plan:
+        from ..training.plan import plan
+
+        lines = plan_lines(recipe, plan(recipe))
+    else:
+        from ..training.profiling import profile, verdict
+
+        found = profile(recipe, roots, folder / "profile", cache)
+        lines = profile_lines(recipe, found, verdict(found))
+    print("\n".join(lines))
