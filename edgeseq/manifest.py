@@ -42,7 +42,7 @@ MOST_MANIFEST_BYTES = 16 * 2**20
 
 FAMILIES = ("gru", "lstm", "linear", "transformer", "hybrid")
 TASKS = ("keyword", "vad", "bytes")
-SCHEMES = ("none", "int8")
+SCHEMES = ("none", "fp16", "int8", "int8-static", "int4", "mixed")
 BYTE_VALUES = 256
 
 MOST_STREAM_BYTES = 64 * 2**20

@@ -34,6 +34,7 @@ COMMANDS = {
     "train": ("edgeseq.cli.train", "Train a model by a recipe."),
     "export": ("edgeseq.cli.export", "Turn a checkpoint into a model file."),
     "simulate": ("edgeseq.cli.simulate", "Run a model as firmware on an emulated board."),
+    "quantize": ("edgeseq.cli.quantize", "Try smaller weights, and show what they cost."),
     "verify": ("edgeseq.cli.verify", "Check that a model file computes what it should."),
 }
 """Module and short help by command; so that help imports no command."""

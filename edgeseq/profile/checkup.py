@@ -17,7 +17,7 @@ from typing import Literal
 from ..assets import bundled
 from ..errors import EdgeseqError, MissingExtraError
 from .condition import DYNAMIC_DRIVERS
-from .machine import emulator
+from .machine import FAST, cpu_flags, emulator
 
 __all__ = ["CHECKS", "Finding", "check_up"]
 
@@ -34,16 +34,6 @@ EXTRAS = {"sounddevice": ("mic", "microphones"), "soundfile": ("audio", "FLAC, O
 LEAST_PYTHON = (3, 11)
 LEAST_MEMORY_MIB = 100
 """A stream with three models takes 70 MiB."""
-
-FAST = {
-    "avx512_vnni": "AVX-512 VNNI",
-    "avx_vnni": "AVX VNNI",
-    "avx2": "AVX2",
-    "asimddp": "NEON dot product",
-    "i8mm": "NEON int8 matrix product",
-    "asimd": "NEON",
-}
-"""Flags of /proc/cpuinfo that int8 models gain from."""
 
 CPU = Path("/sys/devices/system/cpu/cpu0/cpufreq")
 CPUINFO = Path("/proc/cpuinfo")
@@ -200,13 +190,7 @@ def check_processor(
         words = f"{platform.machine()}, emulated by {name}"
         yield Finding("processor", "warn", words, "measure on a real one: times say nothing here")
         return
-    text = cpuinfo.read_text(errors="replace") if cpuinfo.exists() else ""
-    flags = {
-        word
-        for line in text.splitlines()
-        if line.split(":")[0].strip() in ("flags", "Features")
-        for word in line.split(":", 1)[1].split()
-    }
+    flags = cpu_flags(cpuinfo)
     fast = [words for flag, words in FAST.items() if flag in flags]
     if fast:
         yield Finding("processor", "good", f"has {', '.join(fast)}")

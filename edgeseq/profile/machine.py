@@ -11,7 +11,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Machine", "emulator", "read_text", "this_machine"]
+__all__ = [
+    "FAST", "Machine", "cpu_flags", "emulator", "instruction_set", "read_text", "this_machine",
+]  # fmt: skip
 
 ROOT = Path("/")
 
@@ -32,6 +34,16 @@ ELF_MACHINES = {3: "x86", 40: "arm", 62: "x86", 183: "arm", 243: "riscv"}
 
 FAMILIES = {"x86": r"x86|i\d86|amd64", "arm": r"arm|aarch64", "riscv": r"riscv"}
 """The same by the names that uname gives."""
+
+FAST = {
+    "avx512_vnni": "AVX-512 VNNI",
+    "avx_vnni": "AVX VNNI",
+    "avx2": "AVX2",
+    "asimddp": "NEON dot product",
+    "i8mm": "NEON int8 matrix product",
+    "asimd": "NEON",
+}
+"""Flags of /proc/cpuinfo that int8 models gain from."""
 
 UNSAID = ("", "to be filled by o.e.m.", "default string", "system product name", "none")
 """What makers of PCs leave in the fields for the name."""
@@ -106,6 +118,24 @@ def this_machine(root: Path = ROOT) -> Machine:
         container=_container(root),
         libraries={name: _version(name) for name in LIBRARIES},
         emulator=played_by,
+    )
+
+
+def cpu_flags(cpuinfo: Path = ROOT / "proc" / "cpuinfo") -> set[str]:
+    """What the processor can do, as the kernel calls it; empty where that is not told."""
+    return {
+        word
+        for line in read_text(cpuinfo).splitlines()
+        if line.split(":")[0].strip() in ("flags", "Features")
+        for word in line.split(":", 1)[1].split()
+    }
+
+
+def instruction_set() -> str:
+    """The instructions that integer products may run on here, in words."""
+    flags = cpu_flags()
+    return ", ".join(words for flag, words in FAST.items() if flag in flags) or "none of " + (
+        ", ".join(FAST.values())
     )
 
 

@@ -1,4 +1,4 @@
-"""What stops an export: a layer that cannot stream, and weights that int8 would ruin."""
+"""What stops an export: a layer that cannot stream, and weights that are ruined by quantization."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from edgeseq.models import Chain
 
 from .graph import example_input
 
-__all__ = ["MOST_MOVED", "check_int8", "check_streaming", "moved"]
+__all__ = ["MOST_MOVED", "check_scheme", "check_streaming", "moved"]
 
 FRAMES = 48
 TOLERANCE = 1e-3
 """Largest difference of cut and whole, relative to the greatest value: reordered sums are 1e-6."""
 
 MOST_MOVED = 0.1
-"""Share of the probability that int8 may move to other labels in the mean frame."""
+"""Share of the probability that quantized weights may move to other labels in the mean frame."""
 
 
 @torch.no_grad()
@@ -88,12 +88,13 @@ def moved(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
     return float(0.5 * np.abs(probabilities(a) - probabilities(b)).sum(axis=-1).mean())
 
 
-def check_int8(full: npt.NDArray[Any], small: npt.NDArray[Any]) -> None:
-    """Refuse int8 weights that change what a model says.
+def check_scheme(full: npt.NDArray[Any], small: npt.NDArray[Any], scheme: str = "int8") -> None:
+    """Refuse quantized weights that change what a model says.
 
     Args:
         full: logits `[..., V]` of the float graph over a stream of real input.
-        small: those of the int8 graph, over the same.
+        small: those of the quantized graph, over the same.
+        scheme: how it is quantized.
 
     Raises:
         ExportError: more than MOST_MOVED of the probability lies elsewhere in the mean frame.
@@ -101,7 +102,7 @@ def check_int8(full: npt.NDArray[Any], small: npt.NDArray[Any]) -> None:
     share = moved(full, small)
     if share > MOST_MOVED:
         raise ExportError(
-            f"int8 moves {share:.2f} of the probability to other labels in the mean frame, at most "
-            f"{MOST_MOVED} is allowed: export with --quantize none, or train on (weights with few "
-            "very large rows quantize badly)"
+            f"{scheme} moves {share:.2f} of the probability to other labels in the mean frame, at "
+            f"most {MOST_MOVED} is allowed: keep the weights in float, or train on (weights with "
+            "few very large rows quantize badly)"
         )

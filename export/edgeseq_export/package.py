@@ -31,13 +31,15 @@ from edgeseq.runtime import read_manifest
 from edgeseq.spec import State, StateSpec, TensorSpec
 from edgeseq.training.checkpoint import Checkpoint
 
-from .gates import check_int8, check_streaming
+from .gates import check_scheme, check_streaming
 from .graph import INPUT, NEXT_STATE, OUTPUT, STATE, export_graph
 from .integer import calibration_input
-from .quantize import count_ops, narrow_filters, quantize
+from .quantize import count_ops
+from .schemes import quantize
 
 __all__ = [
-    "export", "golden_input", "make_golden", "make_manifest", "run_steps", "set_decoding",
+    "export", "golden_input", "golden_tolerance", "make_golden", "make_manifest", "run_steps",
+    "set_decoding", "stored_as", "write_model",
 ]  # fmt: skip
 
 GOLDEN_STEPS = 4
@@ -85,26 +87,37 @@ def export(checkpoint: Checkpoint, path: Path, scheme: str = "int8", chunk: int 
     model = checkpoint.model
     check_streaming(model, chunk)
     full = export_graph(model, chunk)
-    narrow_filters(full, scheme)
-    graph = quantize(full, scheme)
-    if graph is not full:
+    graph = quantize(full, scheme, checkpoint.config.as_dict())
+    if scheme != "none":
         x = real_steps(model, chunk)
         start = model.state_spec.zeros(1)
-        check_int8(run_steps(full, x, start)[0], run_steps(graph, x, start)[0])
-    ops = count_ops(graph)
-    quantization = Quantization(
-        scheme, ops.integer, ops.float_weights + ops.activations, ops.weight_bytes
-    )
+        check_scheme(run_steps(full, x, start)[0], run_steps(graph, x, start)[0], scheme)
     x = golden_input(model.timing.sample_rate is None, model.input_dim, chunk)
     y, _ = run_steps(graph, x, model.state_spec.zeros(1))
-    tolerance = INT8_TOLERANCE if scheme == "int8" else FLOAT_TOLERANCE
-    golden = make_golden(np.concatenate(list(x), axis=1), y, tolerance)
-    manifest = make_manifest(checkpoint, chunk, model.state_spec, quantization, golden)
+    golden = make_golden(np.concatenate(list(x), axis=1), y, golden_tolerance(scheme))
+    stored = stored_as(graph, scheme)
+    manifest = make_manifest(checkpoint, chunk, model.state_spec, stored, golden)
+    write_model(graph, manifest, path)
+    return manifest
+
+
+def write_model(graph: onnx.ModelProto, manifest: Manifest, path: Path) -> None:
+    """Write one file of a graph and its manifest; equal ones give equal bytes."""
     entry = graph.metadata_props.add()
     entry.key, entry.value = KEY, manifest.to_json()
     onnx.checker.check_model(graph)
     write_whole(path, graph.SerializeToString(deterministic=True))
-    return manifest
+
+
+def stored_as(graph: onnx.ModelProto, scheme: str) -> Quantization:
+    """What a manifest says about the weights of a graph."""
+    ops = count_ops(graph)
+    return Quantization(scheme, ops.integer, ops.float_weights + ops.activations, ops.weight_bytes)
+
+
+def golden_tolerance(scheme: str) -> float:
+    """How near other processors must come: what they round for integer products differs."""
+    return FLOAT_TOLERANCE if scheme in ("none", "fp16") else INT8_TOLERANCE
 
 
 def real_steps(model: Chain, chunk: int) -> npt.NDArray[Any]:

@@ -1,7 +1,8 @@
-"""int8 weights for every trained matrix of a step graph, asserted on what is in the file.
+"""int8 weights for the products of a step graph, small mel filters, and what products a graph has.
 
 onnxruntime's dynamic quantizer turns `MatMul` with a constant into `MatMulInteger`. It passes over
-what it does not know without a word (native GRU, Gemm after a fusion), so the result is counted.
+what it does not know without a word (native GRU, Gemm after a fusion), so schemes.py counts the
+result.
 """
 
 from __future__ import annotations
@@ -9,22 +10,18 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-from edgeseq.errors import ExportError
+__all__ = ["OpCount", "count_ops", "mel_products", "narrow_filters", "quantize_products"]
 
-from .graph import clean
-
-__all__ = ["SCHEMES", "OpCount", "count_ops", "narrow_filters", "quantize"]
-
-SCHEMES = ("none", "int8")
 MEL_OP_TYPES = ("Log",)
-WIDENING = ("Cast", "Mul")
 FLOAT = onnx.TensorProto.FLOAT
 
 
@@ -33,36 +30,45 @@ class OpCount:
     """How the matrix products of a graph are computed, and the bytes of all constants.
 
     Attributes:
-        integer: products with int8 weights.
-        float_weights: products with a float constant.
+        int8: products with int8 weights.
+        int4: products with weights of four bits.
+        float_weights: products with a float constant, in whatever width it is stored.
         activations: products of two activations (attention), which have no weights.
         weight_bytes: bytes of all constants in the file.
     """
 
-    integer: int
+    int8: int
+    int4: int
     float_weights: int
     activations: int
     weight_bytes: int
+
+    @property
+    def integer(self) -> int:
+        """Products with integer weights."""
+        return self.int8 + self.int4
 
 
 def count_ops(graph: onnx.ModelProto) -> OpCount:
     """Count the matrix products of a graph by kind."""
     constants = {i.name for i in graph.graph.initializer}
-    # A constant that is stored narrower and widened when the file is loaded is a constant still.
+    # What is made of constants alone, when the file is loaded, is a constant still.
     for node in graph.graph.node:
-        if node.op_type in WIDENING and set(node.input) <= constants:
+        if node.input and set(node.input) <= constants:
             constants.add(node.output[0])
     kinds: Counter[str] = Counter()
     for node in graph.graph.node:
-        if node.op_type in ("MatMulInteger", "DynamicQuantizeMatMul"):
-            kinds["integer"] += 1
+        if node.op_type == "MatMulInteger":
+            kinds["int8"] += 1
+        elif node.op_type == "MatMulNBits":
+            kinds["int4"] += 1
         elif node.op_type in ("MatMul", "Gemm"):
             kinds["float" if node.input[1] in constants else "activations"] += 1
     size = sum(len(numpy_helper.to_array(i).tobytes()) for i in graph.graph.initializer)
-    return OpCount(kinds["integer"], kinds["float"], kinds["activations"], size)
+    return OpCount(kinds["int8"], kinds["int4"], kinds["float"], kinds["activations"], size)
 
 
-def _mel_products(graph: onnx.ModelProto) -> list[onnx.NodeProto]:
+def mel_products(graph: onnx.ModelProto) -> list[onnx.NodeProto]:
     """The product with the mel filters: the one that the logarithm reads.
 
     It stays in float: powers span ten decades, which eight bits cannot.
@@ -78,31 +84,47 @@ def _mel_products(graph: onnx.ModelProto) -> list[onnx.NodeProto]:
     return found
 
 
-def narrow_filters(graph: onnx.ModelProto, scheme: str) -> None:
+def narrow_filters(graph: onnx.ModelProto, sparse: bool) -> None:
     """Store the mel filters in fewer bytes; they are widened once, when the file is loaded.
 
-    As float16 a weight moves by at most 2^-11 of itself, 0.004 dB. With the scheme int8 each band
-    has one scale, and a weight moves by at most 1/254 of the band's greatest.
+    As float16 a weight moves by at most 2^-11 of itself, 0.004 dB. A band is 0 but for a few bins:
+    with `sparse` only the others are stored, in a tenth of the bytes.
     """
-    for node in _mel_products(graph):
+    for node in mel_products(graph):
         table = next(i for i in graph.graph.initializer if i.name == node.input[1])
         filters, wide = numpy_helper.to_array(table), table.name
         graph.graph.initializer.remove(table)
-        if scheme == "none":
-            narrow = numpy_helper.from_array(filters.astype(np.float16), wide + "n")
-            nodes = [onnx.helper.make_node("Cast", [narrow.name], [wide], to=FLOAT)]
+        if sparse and filters.size <= np.iinfo(np.uint16).max:
+            nodes = _scattered(graph, filters, wide)
         else:
-            scale = filters.max(axis=0, keepdims=True) / np.float32(127)
-            narrow = numpy_helper.from_array(np.rint(filters / scale).astype(np.int8), wide + "n")
-            scales = numpy_helper.from_array(scale, wide + "s")
-            graph.graph.initializer.append(scales)
-            nodes = [
-                onnx.helper.make_node("Cast", [narrow.name], [wide + "c"], to=FLOAT),
-                onnx.helper.make_node("Mul", [wide + "c", scales.name], [wide]),
-            ]
-        graph.graph.initializer.append(narrow)
+            narrow = numpy_helper.from_array(filters.astype(np.float16), wide + "n")
+            graph.graph.initializer.append(narrow)
+            nodes = [onnx.helper.make_node("Cast", [narrow.name], [wide], to=FLOAT)]
         for n, made in enumerate(nodes):
             graph.graph.node.insert(n, made)
+
+
+def _scattered(
+    graph: onnx.ModelProto, filters: npt.NDArray[np.float32], wide: str
+) -> list[onnx.NodeProto]:
+    """Nodes of constants alone that make `filters`, named `wide`, from what is not 0 in them."""
+    flat = filters.reshape(-1)
+    places = np.flatnonzero(flat)
+    for name, values in (
+        ("n", flat[places].astype(np.float16)),
+        ("p", places.astype(np.uint16)),
+        ("z", np.array([flat.size], np.int64)),
+        ("d", np.array(filters.shape, np.int64)),
+    ):
+        graph.graph.initializer.append(numpy_helper.from_array(values, wide + name))
+    make = onnx.helper.make_node
+    return [
+        make("Cast", [wide + "n"], [wide + "v"], to=FLOAT),
+        make("Cast", [wide + "p"], [wide + "i"], to=onnx.TensorProto.INT64),
+        make("ConstantOfShape", [wide + "z"], [wide + "o"]),
+        make("ScatterElements", [wide + "o", wide + "i", wide + "v"], [wide + "f"], axis=0),
+        make("Reshape", [wide + "f", wide + "d"], [wide]),
+    ]
 
 
 def _drop_zero_points(graph: onnx.ModelProto) -> None:
@@ -119,22 +141,17 @@ def _drop_zero_points(graph: onnx.ModelProto) -> None:
             graph.graph.initializer.remove(initializer)
 
 
-def quantize(graph: onnx.ModelProto, scheme: str) -> onnx.ModelProto:
-    """The graph with its weights stored as `scheme` says.
+def quantize_products(graph: onnx.ModelProto, kept: Container[str] = ()) -> onnx.ModelProto:
+    """The graph with int8 weights in every product but those with a constant of `kept`.
 
-    Raises:
-        ExportError: the scheme is unknown, or a trained matrix is still float afterwards.
+    The mel filters stay as they are.
     """
-    if scheme not in SCHEMES:
-        raise ExportError(f"quantization {scheme!r} is unknown; allowed: {', '.join(SCHEMES)}")
-    if scheme == "none":
-        return graph
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    before = count_ops(graph)
     for n, node in enumerate(graph.graph.node):
         node.name = f"n{n}"
-    kept = [node.name for node in _mel_products(graph)]
+    excluded = [node.name for node in mel_products(graph)]
+    excluded += [n.name for n in graph.graph.node if n.op_type == "MatMul" and n.input[1] in kept]
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)  # it advises a pre-processing that fuses MatMul away from int8
@@ -148,17 +165,11 @@ def quantize(graph: onnx.ModelProto, scheme: str) -> onnx.ModelProto:
                 op_types_to_quantize=["MatMul"],
                 per_channel=True,
                 weight_type=QuantType.QInt8,
-                nodes_to_exclude=kept,
+                nodes_to_exclude=excluded,
                 extra_options={"MatMulConstBOnly": True},
             )
             small = onnx.load(target)
     finally:
         root.setLevel(level)
     _drop_zero_points(small)
-    after = count_ops(small)
-    if after.float_weights != len(kept) or after.integer != before.float_weights - len(kept):
-        raise ExportError(
-            f"int8 quantization left {after.float_weights - len(kept)} of "
-            f"{before.float_weights - len(kept)} trained matrices in float"
-        )
-    return clean(small)
+    return small

@@ -59,6 +59,10 @@ class Constants:
         """Index `graph`."""
         self._nodes = graph.node
         self._table = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
+        # Vectors that lie in the file as float16.
+        for node in graph.node:
+            if node.op_type == "Cast" and node.input[0] in self._table:
+                self._table[node.output[0]] = self._table[node.input[0]].astype(np.float32)
         self._makers = {output: node for node in graph.node for output in node.output}
 
     def of(self, kind: str, after: str = "") -> Iterator[Floats]:
@@ -69,6 +73,15 @@ class Constants:
             makers = [self._makers[i].op_type for i in node.input if i in self._makers]
             if not after or after in makers:
                 yield from (self._table[i] for i in node.input if i in self._table)
+
+    def look_up(self) -> Floats:
+        """The table of the first look-up, which is float, or int8 with one scale a column."""
+        node = next(n for n in self._nodes if n.op_type == "Gather" and n.input[0] in self._table)
+        table = self._table[node.input[0]]
+        if table.dtype == np.float32:
+            return table
+        scaled = self._reader(self._reader(node.output[0]).output[0])
+        return np.asarray(table.astype(np.float32) * self._constant(scaled))
 
     def products(self) -> Iterator[Product]:
         """Every product with int8 weights, as floats `[outputs, inputs]`."""
@@ -171,7 +184,7 @@ def _fill(model: Chain, constants: Constants) -> None:
             _copy(layer.mean, next(constants.of("Sub", after="Log")))
             _copy(layer.scale, next(constants.of("Mul", after="Sub")))
         elif isinstance(layer, ByteEmbedding):
-            _copy(layer.table.weight, next(constants.of("Gather")))
+            _copy(layer.table.weight, constants.look_up())
         elif isinstance(layer, Gru | Lstm):
             for n in range(layer.config.layers):
                 for kind, product in (

@@ -19,17 +19,31 @@ from edgeseq.training.checkpoint import Checkpoint
 from .graph import export_graph
 from .package import run_steps
 
-__all__ = ["INT8_LIMIT", "difference", "probe_input", "torch_steps", "verify_file"]
+__all__ = [
+    "INT8_LIMIT", "difference", "probe_input", "torch_steps", "verify_file", "verify_graph",
+]  # fmt: skip
 
 FLOAT_LIMIT = 1e-4
 """Largest difference of float file and torch, relative to the tensor's largest value."""
 
+HALF_LIMIT = 100 * FLOAT_LIMIT
+"""The same where weights are float16: rounded by 2^-11 of themselves, hundreds in one sum."""
+
 INT8_LIMIT = 0.2
-"""Largest RMS difference of int8 file and torch, relative to the tensor's RMS, free-running.
+"""Largest RMS difference of an integer file and torch, relative to the tensor's RMS, free-running.
 
 Free-running differences of a recurrence mix rounding with the model's own sensitivity; the task
 metric decides about quality, this only catches a wrong graph, which is off by 1 and more.
 """
+
+FILE_LIMITS = {
+    "none": 10 * FLOAT_LIMIT,
+    "fp16": HALF_LIMIT,
+    "int8": INT8_LIMIT,
+    "int8-static": INT8_LIMIT,
+    "int4": INT8_LIMIT,
+    "mixed": INT8_LIMIT,
+}
 
 
 def verify_file(path: Path, checkpoint: Checkpoint) -> list[Proof]:
@@ -39,32 +53,35 @@ def verify_file(path: Path, checkpoint: Checkpoint) -> list[Proof]:
     stale state shows there; then the file's own graph, within what its quantization allows.
     """
     manifest = Session(path).manifest
+    graph = export_graph(checkpoint.model, manifest.timing.chunk)
+    what = "float graph against torch"
+    return [
+        _against_torch(what, graph, FLOAT_LIMIT, manifest, checkpoint),
+        verify_graph(path, checkpoint),
+    ]
+
+
+def verify_graph(path: Path, checkpoint: Checkpoint) -> Proof:
+    """Compare the graph in a file with its checkpoint, as `verify_file` does, and nothing else."""
+    manifest = Session(path).manifest
+    scheme = manifest.quantization.scheme
+    what = f"file ({scheme}) against torch"
+    return _against_torch(what, onnx.load(path), FILE_LIMITS[scheme], manifest, checkpoint)
+
+
+def _against_torch(
+    what: str, graph: onnx.ModelProto, limit: float, manifest: Manifest, checkpoint: Checkpoint
+) -> Proof:
     timing = manifest.timing
     steps = max(64, -(-(2 * (timing.left_context or 0) + 8) // timing.chunk))
     x = probe_input(manifest, steps)
     wanted_y, wanted_states = torch_steps(checkpoint, x)
-    file_graph = onnx.load(path)
-    proofs = []
-    for what, graph, limit in (
-        ("float graph against torch", export_graph(checkpoint.model, timing.chunk), FLOAT_LIMIT),
-        (
-            f"file ({manifest.quantization.scheme}) against torch",
-            file_graph,
-            INT8_LIMIT if manifest.quantization.scheme == "int8" else 10 * FLOAT_LIMIT,
-        ),
-    ):
-        y, states = run_steps(graph, x, checkpoint.model.state_spec.zeros(1))
-        pairs = [("y", y, wanted_y)]
-        for name in checkpoint.model.state_spec.names:
-            pairs.append(
-                (
-                    name,
-                    np.stack([s[name] for s in states]),
-                    np.stack([s[name] for s in wanted_states]),
-                )
-            )
-        proofs.append(Proof(what, steps, tuple(difference(*pair, limit) for pair in pairs)))
-    return proofs
+    y, states = run_steps(graph, x, checkpoint.model.state_spec.zeros(1))
+    differences = [difference("y", y, wanted_y, limit)]
+    for name in checkpoint.model.state_spec.names:
+        got, wanted = (np.stack([s[name] for s in each]) for each in (states, wanted_states))
+        differences.append(difference(name, got, wanted, limit))
+    return Proof(what, steps, tuple(differences))
 
 
 def probe_input(manifest: Manifest, steps: int) -> npt.NDArray[Any]:
@@ -95,9 +112,9 @@ def torch_steps(
 def difference(
     name: str, got: npt.NDArray[Any], wanted: npt.NDArray[Any], limit: float
 ) -> Difference:
-    """How far `got` is from `wanted`: RMS against RMS for INT8_LIMIT, else greatest values."""
+    """How far `got` is from `wanted`: RMS against RMS for integers, else greatest values."""
     gap = np.abs(got.astype(np.float64) - wanted.astype(np.float64))
-    if limit == INT8_LIMIT:
+    if limit >= INT8_LIMIT:
         relative = np.sqrt(np.square(gap).mean()) / max(np.sqrt(np.square(wanted).mean()), 1e-3)
     else:
         relative = gap.max() / max(float(np.abs(wanted).max()), 1e-3)

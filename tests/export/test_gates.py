@@ -20,10 +20,11 @@ from edgeseq.models import (
 )
 from edgeseq.models.base import State, StreamModel
 from edgeseq.spec import StateSpec
-from edgeseq_export.gates import check_int8, check_streaming, moved
+from edgeseq_export.gates import check_scheme, check_streaming, moved
 from edgeseq_export.graph import export_graph
 from edgeseq_export.package import real_steps, run_steps
-from edgeseq_export.quantize import count_ops, quantize
+from edgeseq_export.quantize import count_ops
+from edgeseq_export.schemes import quantize
 
 ENCODERS = {
     "gru": GruConfig(hidden=64, layers=2),
@@ -136,7 +137,7 @@ def logits(model: Chain, graph: onnx.ModelProto) -> object:
 def test_f48_int8_that_keeps_the_answers_passes(name: str) -> None:
     model = model_of(name)
     full = export_graph(model)
-    check_int8(logits(model, full), logits(model, quantize(full, "int8")))  # type: ignore[arg-type]
+    check_scheme(logits(model, full), logits(model, quantize(full, "int8")))  # type: ignore[arg-type]
 
 
 def test_f48_int8_that_changes_the_answers_is_refused() -> None:
@@ -150,7 +151,7 @@ def test_f48_int8_that_changes_the_answers_is_refused() -> None:
         head[:, 0] = 20_000
     full = export_graph(model)
     with pytest.raises(ExportError, match="of the probability to other labels"):
-        check_int8(logits(model, full), logits(model, quantize(full, "int8")))  # type: ignore[arg-type]
+        check_scheme(logits(model, full), logits(model, quantize(full, "int8")))  # type: ignore[arg-type]
 
 
 def test_f49_each_row_has_its_own_scale() -> None:
