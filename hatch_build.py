@@ -1,5 +1,7 @@
 """Compiles the engine into the wheel where there is a C compiler; without one the wheel is pure.
 
+Wheels also bring the engine's C sources, which `edgeseq simulate` compiles for other processors.
+
 With EDGESEQ_REQUIRE_ENGINE=1 a build without the engine fails, as a build for publishing must.
 """
 
@@ -21,6 +23,12 @@ class EngineHook(BuildHookInterface):  # type: ignore[type-arg]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile: into the checkout for an editable install, else into the wheel."""
+        editable = version == "editable"
+        if not editable:
+            # What `edgeseq simulate` compiles; a checkout has it in firmware_sim itself.
+            for folder in ("include", "src", "port"):
+                source = Path(self.root, "firmware_sim", folder)
+                build_data["force_include"][str(source)] = f"edgeseq/_firmware/{folder}"
         build = _build_script(Path(self.root))
         command = build.compiler()
         if command is None:
@@ -28,7 +36,6 @@ class EngineHook(BuildHookInterface):  # type: ignore[type-arg]
             return
         # Kept until finalize: the wheel is written in between.
         self._folder = tempfile.TemporaryDirectory(prefix="edgeseq-engine-")
-        editable = version == "editable"
         out = build.OUT if editable else Path(self._folder.name) / build.OUT.name
         try:
             build.compile_library(out, command)

@@ -215,6 +215,7 @@ def _print(
         return
     console = wide_console()
     console.print(_table(board, BOARDS[board], track, measured))
+    console.print("Instructions are no cycles. Events were decoded here, from the board's logits.")
     for check in checks:
         console.print(f"{check.what}: {check.words}")
     if interrupted:
@@ -279,8 +280,4 @@ def _table(name: str, board: Board, track: Track, measured: Measured) -> Table:
         ),
     ):
         table.add_row(words, value)
-    table.caption = Text(
-        "Instructions are no cycles: they can exclude a clock, never promise it. Decoded here."
-    )
-    table.caption_justify = "left"
     return table

@@ -146,6 +146,37 @@ def test_what_a_step_puts_on_the_stack_is_in_the_figures(small: Path, tmp_path: 
     )
 
 
+SLOW = """
+#include "edgeseq.h"
+es_status __real_es_step_pcm(es_engine *, const int16_t *, size_t, int16_t *, size_t);
+es_status __wrap_es_step_pcm(es_engine *e, const int16_t *x, size_t n, int16_t *y, size_t m) {
+    uint32_t left = LOOPS;
+    __asm volatile("1: subs %0, %0, #1\\n\\tbne 1b" : "+r"(left) : : "cc");
+    return __real_es_step_pcm(e, x, n, y, m);
+}
+"""
+
+
+def test_a_step_beyond_the_timer_is_an_error_not_a_small_number(
+    small: Path, tmp_path: Path
+) -> None:
+    """The timer has 24 bits; 20 million instructions are just within them, 42 million wrap."""
+    source = tmp_path / "slow.c"
+    source.write_text(SLOW)
+
+    def extra(loops: int) -> tuple[object, ...]:
+        include = f"-I{ROOT / 'include'}"
+        return ("-Wl,--wrap=es_step_pcm", f"-DLOOPS={loops}", include, source)
+
+    with built(small, "cortex-m4", tmp_path / "within", *extra(10_000_000)) as simulation:
+        simulation.stream().push(noise(2, 320))
+        assert 20_000_000 < simulation.measured().longest < 20_500_000
+    with built(small, "cortex-m4", tmp_path / "beyond", *extra(21_000_000)) as simulation:
+        stream = simulation.stream()
+        with pytest.raises(ToolError, match="more than the 20,971,520 instructions"):
+            stream.push(noise(2, 320))
+
+
 def test_every_logit_is_that_of_the_program(small: Path, tmp_path: Path) -> None:
     """Beyond the golden: noise through the pipes, with a reset in between."""
     program = export_firmware(checkpoint("gru"), tmp_path / "again").program
