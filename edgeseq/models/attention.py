@@ -19,8 +19,8 @@ MASKED = -1e9
 """Score of a key that must not be seen: finite, since NaN and infinity survive a product with 0."""
 
 BLOCK = 64
-"""Frames of one block of queries: on one thread no other size from 8 to 256 trained faster by more
-than the noise, at windows from 8 to 256 (`benchmarks/training_speed.py --block`)."""
+"""Frames of one block of queries: at windows from 8 to 256 no other size tried (8 to 256) trained
+faster on one thread by more than the noise (`benchmarks/training_speed.py --block`)."""
 
 LONGEST_BLOCK = 256
 """Frames up to which one masked product beats blocks, which copy keys, at windows from 128 frames;
