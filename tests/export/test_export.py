@@ -70,7 +70,7 @@ MODELS = {
 }
 
 
-UNKNOWN_TO_THE_ENGINE = ("linear", "hybrid", "latent")
+UNKNOWN_TO_THE_ENGINE = ("linear", "linear-bytes", "hybrid", "latent")
 
 
 def make_checkpoint(family: str) -> Checkpoint:
