@@ -40,7 +40,7 @@ def test_the_page_of_claims_has_the_rows_that_the_example_makes() -> None:
         (ROOT / name).read_text(encoding="utf-8")
         for name in ("benchmarks/claims.py", "benchmarks/claims_training.py")
     )
-    claims = re.findall(r'Claim\(\n? *f?"([^"{]+)', source)
+    claims = re.findall(r'(?:Claim|_cost)\(\n? *f?"([^"{]+)', source)
     assert len(claims) >= 11
     for claim in claims:
         assert claim in page, (
