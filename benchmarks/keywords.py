@@ -7,8 +7,8 @@
     recipes/fetch_audio.py (less the lines of one character, see below) plus the test split of the
     spoken orders;
 (b) Speech Commands, official test clips: yes, no, up, down, unknown, silence. A clip is the keyword
-    with the highest score of the decoder where that reaches `scoring.CLIP_THRESHOLD`, else unknown
-    or silence.
+    with the highest score of the decoder where that reaches CLIP_THRESHOLD of
+    edgeseq/profile/clips.py, else unknown or silence.
 
 With --choose the thresholds are chosen, on recordings that neither training nor the test uses, and
 printed: the lowest that keep to so many alarms per hour in the development packages and in what the
@@ -18,7 +18,7 @@ there, as long as they miss few clips of the validation split. One heard in 5 ho
 
 With --choose-clips the accuracy of (b) is printed for several limits and smoothings, on official
 validation clips and on seconds of held-out noise, which (b) does not test on: the table behind
-`scoring.CLIP_THRESHOLD` and the `smoothing_s` of the recipes.
+`edgeseq.profile.clips.CLIP_THRESHOLD` and the `smoothing_s` of the recipes.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import soxr
 from edgeseq import Keyword, Session
 from edgeseq.decode import KeywordDecoder
 from edgeseq.decoding import KeywordDecoding
+from edgeseq.profile.clips import clip_label, logits_of, scores_of, smooth_frames
 
 __all__ = [
     "clip_label", "command_class", "command_clips", "detections", "logits_of", "mix_at", "peaks",
@@ -23,8 +24,6 @@ __all__ = [
 Samples = npt.NDArray[np.float32]
 RATE = 16000
 COMMANDS = ("yes", "no", "up", "down")
-LEAD_SECONDS, TAIL_SECONDS = 0.2, 0.5
-CLIP_THRESHOLD = 0.1
 
 
 def read(path: Path) -> Samples:
@@ -32,26 +31,6 @@ def read(path: Path) -> Samples:
     audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
     mono = audio.mean(axis=1)
     return mono if rate == RATE else soxr.resample(mono, rate, RATE, quality="HQ")
-
-
-def logits_of(session: Session, samples: Samples, lead: float = LEAD_SECONDS) -> Samples:
-    """Logits `[T, V]` of a recording as one stream, with silence before and after."""
-    hop = session.manifest.timing.step_samples
-    padded = np.concatenate(
-        [np.zeros(round(lead * RATE)), samples, np.zeros(round(TAIL_SECONDS * RATE))]
-    ).astype(np.float32)
-    stepper = session.stepper()
-    frames = padded[: len(padded) // hop * hop].reshape(-1, 1, 1, hop)
-    return np.concatenate([stepper.step(frame)[0].copy() for frame in frames])
-
-
-def scores_of(logits: Samples, frames: int) -> Samples:
-    """The decoder's scores `[T, V]` of logits `[T, V]`, averaged over the newest `frames`."""
-    before = np.zeros((frames, logits.shape[1]))
-    total = np.cumsum(np.concatenate([before, logits], dtype=np.float64), axis=0)
-    mean = (total[frames:] - total[:-frames]) / frames
-    mean = np.exp(mean - mean.max(axis=1, keepdims=True))
-    return np.asarray(mean / mean.sum(axis=1, keepdims=True), np.float32)
 
 
 def peaks(scores: Samples, lowest: float, apart: int) -> list[float]:
@@ -68,25 +47,6 @@ def peaks(scores: Samples, lowest: float, apart: int) -> list[float]:
             found.append(float(scores[at]))
             taken[max(0, at - apart + 1) : at + apart] = True
     return found
-
-
-def clip_label(best: Samples, limit: float = CLIP_THRESHOLD) -> int:
-    """The label of a clip by the best score `[V]` of each: a keyword, or else unknown or silence.
-
-    A clip of one word is another question than a stream, where all hours of other speech speak
-    against a keyword. `benchmarks/keywords.py --choose-clips` gave the limit for a keyword.
-    """
-    keyword = 2 + int(best[2:].argmax())
-    if best[keyword] >= limit:
-        return keyword
-    return int(best[1] >= 0.5)
-
-
-def smooth_frames(session: Session) -> int:
-    """Frames that the model's decoder averages."""
-    decoding = session.manifest.decoding
-    assert isinstance(decoding, KeywordDecoding)
-    return max(1, session.manifest.timing.frames(decoding.smoothing_s))
 
 
 def command_class(label: str) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ..decoding import KeywordDecoding
 from ..errors import ConfigError
 from ..events import Event
 from ..manifest import Manifest
@@ -19,15 +18,10 @@ from ..sources import Source, open_audio, open_text
 from ..sources.resample import Resampler
 from ..stream import Stream
 from .bits import BitsPerByte
+from .clips import clip_label, logits_of, scores_of, smooth_frames
 from .scoring import Interval, frame_accuracy, read_labels, score_words
 
 __all__ = ["Data", "Score", "evaluate", "read_data"]
-
-LEAD_SECONDS, TAIL_SECONDS = 0.2, 0.5
-"""Silence around a clip: the model starts fresh, and the decoder answers late."""
-
-CLIP_THRESHOLD = 0.1
-"""Least score of a keyword in a clip of one word; see benchmarks/keywords.py --choose-clips."""
 
 AUDIO = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 
@@ -183,23 +177,8 @@ def _known(manifest: Manifest, label: str) -> str:
 
 def _answer(session: Session, samples: npt.NDArray[np.float32]) -> str:
     """The keyword with the highest smoothed score where that is high enough, else no keyword."""
-    manifest = session.manifest
-    timing, decoding = manifest.timing, manifest.decoding
-    assert isinstance(decoding, KeywordDecoding)
-    rate, size = timing.sample_rate or 0, timing.step_samples
-    lead = round(LEAD_SECONDS * rate)
-    padded = np.zeros(lead + len(samples) + round(TAIL_SECONDS * rate), np.float32)
-    padded[lead : lead + len(samples)] = samples
-    steps = padded[: len(padded) // size * size].reshape(-1, 1, timing.chunk, timing.hop)
-    stepper = session.stepper()
-    logits = np.concatenate([stepper.step(x)[0].copy() for x in steps]).astype(np.float64)
+    logits = logits_of(session, samples)
+    frames = min(len(logits), smooth_frames(session))
     # Full windows only: one that is filled up with nothing speaks for every label alike.
-    frames = min(len(logits), max(1, timing.frames(decoding.smoothing_s)))
-    total = np.cumsum(np.concatenate([np.zeros((1, logits.shape[1])), logits]), axis=0)
-    mean = (total[frames:] - total[:-frames]) / frames
-    scores = np.exp(mean - mean.max(axis=1, keepdims=True))
-    best = (scores / scores.sum(axis=1, keepdims=True)).max(axis=0)
-    keyword = 2 + int(best[2:].argmax())
-    if best[keyword] >= CLIP_THRESHOLD:
-        return manifest.labels[keyword]
-    return manifest.labels[int(best[1] >= 0.5)]
+    best = scores_of(logits, frames)[frames - 1 :].max(axis=0)
+    return session.manifest.labels[clip_label(best)]
