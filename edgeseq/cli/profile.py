@@ -25,6 +25,7 @@ from .figures import print_growth, print_runs
 from .lines import visible
 from .outputs import parse_outputs, write_outputs
 from .progress import Progress
+from .quantities import parse_duration
 
 SECONDS = 2.0
 
@@ -59,19 +60,6 @@ def parse_count(ctx: click.Context, parameter: click.Parameter, value: str | Non
     if not 1000 <= count <= 1e9 or count != int(count):
         raise click.BadParameter(f"{value!r} is not a number of steps from 1000 to 1e9")
     return int(count)
-
-
-def parse_duration(
-    ctx: click.Context, parameter: click.Parameter, value: str | None
-) -> float | None:
-    """Seconds of 24h, 30m or 90s."""
-    if value is None:
-        return None
-    found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)([hms])", value)
-    seconds = float(found[1]) * {"h": 3600, "m": 60, "s": 1}[found[2]] if found else 0.0
-    if seconds <= 0:
-        raise click.BadParameter(f"{value!r} is not a duration such as 24h, 30m or 90s")
-    return seconds
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""Sizes and times as people write them, the same in every command."""
+"""Sizes, times and durations as people write them, the same in every command."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import click
 
-__all__ = ["parse_size", "parse_time"]
+__all__ = ["parse_duration", "parse_size", "parse_time"]
 
 SIZES = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 TIMES = {"us": 1.0, "ms": 1e3, "s": 1e6}
@@ -40,3 +40,20 @@ def parse_time(ctx: click.Context, parameter: click.Parameter, value: str | None
     if time <= 0:
         raise click.BadParameter(f"{value!r} is not a time such as 5ms, 500us or 0.1s")
     return time
+
+
+def parse_duration(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> float | None:
+    """Seconds of 24h, 30m or 90s.
+
+    Raises:
+        click.BadParameter: it is no duration above 0.
+    """
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)([hms])", value)
+    seconds = float(found[1]) * {"h": 3600, "m": 60, "s": 1}[found[2]] if found else 0.0
+    if seconds <= 0:
+        raise click.BadParameter(f"{value!r} is not a duration such as 24h, 30m or 90s")
+    return seconds
