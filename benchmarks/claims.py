@@ -28,6 +28,7 @@ from edgeseq.profile.probe import Job, default_input
 from edgeseq.profile.rounds import Configuration, Profile
 from edgeseq.runtime import read_manifest
 from edgeseq.runtime.session import backend_of
+from edgeseq.training.memory import StepMemory
 
 from .training_speed import HEADS, measure, steps_of
 
@@ -91,23 +92,11 @@ def _from(name: str, lengths: Sequence[int], ratios: Sequence[float]) -> str:
     return f"{name} from T = {later[0]:,} on" if later else f"{name} at none"
 
 
-def kept_bytes(run: Callable[[], Tensor], parameters: Sequence[Tensor] = ()) -> int:
+def kept_bytes(run: Callable[[], Tensor], model: nn.Module) -> int:
     """Bytes that autograd keeps for the backward pass of `run`, weights left out."""
-    weights = {p.untyped_storage().data_ptr() for p in parameters}
-    kept: dict[int, int] = {}
-    alive = []
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-            # Kept alive, so that no other storage takes its address.
-            alive.append(tensor)
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with StepMemory(model, ()) as step:
         run().sum().backward()
-    return sum(kept.values())
+    return step.activations
 
 
 class FullAttention(nn.Module):
@@ -145,7 +134,7 @@ def memory_of_attention(lengths: Sequence[int], width: int = 256, window: int = 
         for length in lengths:
             x = torch.randn(1, length, width, requires_grad=True)
             found.setdefault(name, []).append(
-                kept_bytes(lambda s=step, x=x: s(x), list(module.parameters()))  # type: ignore[misc]
+                kept_bytes(lambda s=step, x=x: s(x), module)  # type: ignore[misc]
             )
     span = math.log(lengths[-1] / lengths[-2])
     power = {name: math.log(sizes[-1] / sizes[-2]) / span for name, sizes in found.items()}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -25,6 +24,7 @@ from edgeseq.models import (
     ModelConfig,
     TransformerConfig,
 )
+from edgeseq.profile.positions import TextScore
 from edgeseq.runtime import Session
 from edgeseq.training.checkpoint import Checkpoint
 from edgeseq_export.native import export_native
@@ -148,7 +148,7 @@ def checkpointing(frames: Sequence[int] = (512,), rounds: int = 3) -> Claim:
     kept, times, found = {}, {False: [], True: []}, {}
     for on in (False, True):
         again(on)
-        kept[on] = kept_bytes(lambda: _loss(model, x), list(model.parameters()))
+        kept[on] = kept_bytes(lambda: _loss(model, x), model)
         # The hooks do not see what checkpoint itself holds: the input of each block.
         kept[on] += inputs * len(plain) if on else 0
         found[on] = grads()
@@ -186,7 +186,7 @@ def accumulation(parts: int = 4) -> Claim:
             grads.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
             piece = x.chunk(count)[0]
             kept[kind, count] = kept_bytes(
-                lambda m=model, p=piece: _loss(m, p), list(model.parameters())  # type: ignore[misc]
+                lambda m=model, p=piece: _loss(m, p), model  # type: ignore[misc]
             )  # fmt: skip
         largest = max(float(g.abs().max()) for g in grads[0])
         gap = max(float((a - b).abs().max()) for a, b in zip(*grads, strict=True))
@@ -209,7 +209,7 @@ def quantization(steps: int) -> list[Claim]:
     """Bits per byte of a model trained here, exported in each precision."""
     passage = clip("passage.txt")
     assert passage is not None
-    held_out = np.frombuffer(passage.read_bytes(), np.uint8).astype(np.int64)
+    held_out = np.frombuffer(passage.read_bytes(), np.uint8)
     parts, facts = [], {}
     for kind in CONFIGS:
         training = _Training(kind)
@@ -264,10 +264,9 @@ def _forms(kind: str, model: Chain, text: np.ndarray[Any, Any]) -> dict[str, flo
 
 
 def _bits(path: Path, text: np.ndarray[Any, Any]) -> float:
-    """Mean surprise of each byte after the first, in bits, from one stream."""
-    stepper, total = Session(path).stepper(), 0.0
-    for now, after in pairwise(text):
-        logits = stepper.step(np.array([[[now]]])).astype(np.float64).reshape(-1)
-        logits -= logits.max()
-        total -= (logits[after] - np.log(np.exp(logits).sum())) / np.log(2)
-    return total / (len(text) - 1)
+    """Bits per byte after the first one, from one stream."""
+    score = TextScore(Session(path))
+    score.push(text)
+    score.flush()
+    assert score.bits_per_byte is not None
+    return score.bits_per_byte
