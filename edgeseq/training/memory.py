@@ -7,7 +7,7 @@ libraries.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -42,6 +42,24 @@ class TrainingMemory:
     average: int
     activations: int
     peak: int
+
+    @classmethod
+    def of(
+        cls,
+        weights: Sequence[Tensor],
+        optimizer: torch.optim.Optimizer,
+        average: Iterable[Tensor],
+        step: StepMemory,
+    ) -> Self:
+        """That of a `step` of training that has ended."""
+        return cls(
+            parameters=bytes_of(weights),
+            gradients=bytes_of(p.grad for p in weights if p.grad is not None),
+            optimizer=bytes_of(optimizer_tensors(optimizer)),
+            average=bytes_of(average),
+            activations=step.activations,
+            peak=step.peak,
+        )
 
 
 def _key(tensor: Tensor) -> int:

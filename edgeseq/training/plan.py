@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from ..models import GruConfig, LogMelConfig, LstmConfig
 from .config import Recipe
 from .data import Batch
-from .memory import StepMemory, TrainingMemory, bytes_of, optimizer_tensors
+from .memory import StepMemory, TrainingMemory, optimizer_tensors
 from .module import SequenceModule
 from .optimizer import optimizer_for
 from .tasks import BYTES, KEYWORD
@@ -125,12 +125,5 @@ def _step(recipe: Recipe, rows: int) -> tuple[int, TrainingMemory, int]:
         peak = step.peak
         torch.nn.utils.clip_grad_norm_(weights, recipe.optimise.clip_norm)
         optimizer.step()
-    memory = TrainingMemory(
-        parameters=bytes_of(weights),
-        gradients=bytes_of(p.grad for p in weights if p.grad is not None),
-        optimizer=bytes_of(optimizer_tensors(optimizer)),
-        average=bytes_of(average),
-        activations=step.activations,
-        peak=step.peak,
-    )
+    memory = TrainingMemory.of(weights, optimizer, average, step)
     return sum(p.numel() for p in weights), memory, peak

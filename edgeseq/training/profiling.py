@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .config import Recipe
 from .data import Batch
-from .memory import StepMemory, TrainingMemory, bytes_of, optimizer_tensors
+from .memory import StepMemory, TrainingMemory, optimizer_tensors
 from .module import SequenceModule
 from .plan import frames_of
 from .run import _Data, _trainer
@@ -139,14 +139,7 @@ class _Watch(lightning.Callback):
             step, self._step = self._step, None
             step.__exit__(None, None, None)
             weights, (optimizer,) = list(module.parameters()), trainer.optimizers
-            self.memory = TrainingMemory(
-                parameters=bytes_of(weights),
-                gradients=bytes_of(p.grad for p in weights if p.grad is not None),
-                optimizer=bytes_of(optimizer_tensors(optimizer)),
-                average=bytes_of(_average(trainer)),
-                activations=step.activations,
-                peak=step.peak,
-            )
+            self.memory = TrainingMemory.of(weights, optimizer, _average(trainer), step)
         elif index == WARM + STEPS + TRACED:
             self._profiler.stop()
             self._profiler.export_chrome_trace(str(self.trace))
