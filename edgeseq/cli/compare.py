@@ -18,6 +18,7 @@ from rich.text import Text
 from ..assets import bundled
 from ..errors import AudioError
 from ..profile.compare import Measured, combine, measure
+from ..profile.labels import METRICS
 from ..profile.machine import this_machine
 from ..profile.scoring import Interval, WordScore, frame_accuracy, read_labels, score_words
 from ..runtime import read_manifest
@@ -211,13 +212,6 @@ def _metric(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     return "-" if value is None else str(value)
-
-
-METRICS = {
-    "keyword": "words found",
-    "vad": "right frames",
-    "bytes": "bits per byte",
-}
 
 
 def _print(rows: list[Row], caption: str, advice: list[str], file: str, as_json: bool) -> None:

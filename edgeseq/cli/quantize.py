@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ConfigError, ExportError, MissingExtraError
+from ..files import write_whole
 from ..profile.evaluate import read_data
 from ..profile.probe import default_input
 from ..runtime import read_manifest
@@ -181,8 +182,6 @@ def _begin(
 
 def _write(out: Path, made: list[Made], rows: list[dict[str, Any]]) -> None:
     """Copy the files that were not refused; ExportError names those that were."""
-    from ..files import write_whole
-
     refused = []
     for one, row in zip(made, rows, strict=True):
         if one.scheme == "none":

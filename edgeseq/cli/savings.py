@@ -11,6 +11,7 @@ from rich.text import Text
 
 from ..profile.drift import Drift, follow_drift
 from ..profile.evaluate import Data
+from ..profile.labels import METRICS
 from ..profile.machine import instruction_set, this_machine
 from ..profile.probe import Job, default_input, measure_fresh
 from ..runtime import Session, read_manifest
@@ -177,9 +178,6 @@ def _notes(study: Study, rows: Sequence[Row]) -> list[str]:
     if "int4" in names and any(w.kind == "table" for w in study.model.weights):
         notes.append("int4 keeps look-up tables in int8.")
     return notes
-
-
-METRICS = {"keyword": "words found", "vad": "right frames", "bytes": "bits per byte"}
 
 
 def print_document(document: Mapping[str, Any]) -> None:

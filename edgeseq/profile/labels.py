@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["Row", "metric_words", "rows_of", "run_names", "soak_words"]
+__all__ = ["METRICS", "Row", "metric_words", "rows_of", "run_names", "soak_words"]
+
+METRICS = {"keyword": "words found", "vad": "right frames", "bytes": "bits per byte"}
+"""What tells how good a model is, by its task."""
 
 Row = tuple[str, str, Callable[[Any], str], bool]
 """Words, key of the run, how to write its value, and whether less is better."""
